@@ -1,0 +1,110 @@
+"""The gRPC server: TLS with pinned certificates, one method, bytes in and bytes out."""
+
+from __future__ import annotations
+
+import grpc
+import grpc.aio
+
+from fedglmm_coordinator.session import Session
+from fedglmm_coordinator.store.transcript import Transcript
+from fedglmm_secure.errors import FedglmmError, InputError, LinkError, RefusalError
+from fedglmm_secure.study import Study
+from fedglmm_secure.wire import status
+from fedglmm_secure.wire.codec import METHOD, decode_site, encode_coordinator
+from fedglmm_secure.wire.identity import Identity, certificate_der
+from fedglmm_secure.wire.limits import MAX_MESSAGE_BYTES
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),  # a second coordinator on the same port must fail, not share it
+)
+
+
+class Exchange:
+    """The one method of the service. The site is who the TLS certificate says, never who the message says."""
+
+    def __init__(self, study: Study, session: Session, transcript: Transcript) -> None:
+        """Serve ``session`` to the sites of ``study``."""
+        self._site_of = {certificate_der(pem): name for name, pem in site_certificates(study).items()}
+        self._session = session
+        self._transcript = transcript
+
+    async def __call__(self, data: bytes, context: Context) -> bytes:
+        """Answer one message of an authenticated site."""
+        try:
+            site = self._authenticate(context)
+            self._transcript.record(site, data)
+            self._session.count(site, len(data))
+            message = decode_site(data)
+            if message.site != site:
+                raise RefusalError(
+                    f"the message is by site {message.site!r}, but the connection has the certificate of "
+                    f"{site!r}; join with the keys of one site"
+                )
+            return encode_coordinator(await self._session.exchange(message))
+        except FedglmmError as error:
+            code = grpc.StatusCode[status.status_of(error)]
+            return await context.abort(code, status.clip_sentence(str(error)))
+
+    def _authenticate(self, context: Context) -> str:
+        for pem in context.auth_context().get("x509_pem_cert", ()):
+            name = self._site_of.get(certificate_der(pem))
+            if name is not None:
+                return name
+        raise RefusalError(
+            "this certificate is not in the coordinator's copy of the study; compare the study files"
+        )
+
+
+async def start_server(
+    exchange: Exchange, study: Study, identity: Identity, listen: str
+) -> tuple[grpc.aio.Server, str]:
+    """A started server and the HOST:PORT it listens at; LinkError when the address cannot be had."""
+    server = grpc.aio.server(options=OPTIONS)
+    service, _, method = METHOD[1:].partition("/")
+    handler = grpc.unary_unary_rpc_method_handler(exchange)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit():
+        raise InputError(f"--listen {listen} is not HOST:PORT; use for example 0.0.0.0:7443")
+    try:
+        bound = server.add_secure_port(listen, server_credentials(study, identity))
+    except RuntimeError as error:
+        raise LinkError(
+            f"cannot listen at {listen}; choose a free port of this machine with --listen"
+        ) from error
+    await server.start()
+    return server, f"{host}:{bound}"
+
+
+def server_credentials(study: Study, identity: Identity) -> grpc.ServerCredentials:
+    """TLS in which only the certificates of the study's sites can connect.
+
+    Raises RefusalError when the coordinator's own certificate is not the study's.
+    """
+    pinned = study.coordinator.certificate
+    if pinned is None:
+        raise InputError(
+            "the study has no coordinator certificate; add it under [coordinator] from public.toml"
+        )
+    if certificate_der(pinned) != certificate_der(identity.certificate_pem):
+        raise RefusalError(
+            "the certificate in --keys is not the coordinator's in the study; use the keys it names"
+        )
+    roots = "\n".join(site_certificates(study).values()).encode()
+    return grpc.ssl_server_credentials(
+        [(identity.tls_key_pem, identity.certificate_pem)], root_certificates=roots, require_client_auth=True
+    )
+
+
+def site_certificates(study: Study) -> dict[str, str]:
+    """The certificate of each site; InputError names the sites without one."""
+    without = [site.name for site in study.sites if site.certificate is None]
+    if without:
+        raise InputError(
+            f"no certificate in the study for {', '.join(without)}; add it with `fedglmm study add-site`"
+        )
+    return {site.name: site.certificate or "" for site in study.sites}

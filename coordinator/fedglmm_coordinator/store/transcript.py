@@ -1,0 +1,35 @@
+"""The transcript: every message received, byte for byte, for whoever evaluates what it could reveal."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+class Transcript:
+    """An append-only file with one JSON object a line: ``time`` (seconds), ``site``, ``message`` (base64)."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        """Open ``path`` for appending; ``clock`` gives the time of day."""
+        self._file = path.open("a", encoding="ascii")
+        self._clock = clock
+
+    def record(self, site: str, message: bytes) -> None:
+        """Append one message."""
+        line = {"time": self._clock(), "site": site, "message": base64.b64encode(message).decode()}
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+    def __enter__(self) -> Self:
+        """The transcript itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self._file.close()

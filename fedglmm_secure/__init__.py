@@ -1,0 +1,35 @@
+"""fedglmm-secure: generalized linear mixed models across hospitals whose patients' data never move.
+
+    >>> import fedglmm_secure as fs
+    >>> fit = fs.rehearse("study.toml", {"north": north, "south": south, "west": west})
+    >>> print(fit.summary())
+
+``rehearse`` fits a study to the tables of simulated sites, every contribution protected; ``fit_pooled`` fits the same
+model to one table. ``Study`` is a validated study file, ``FitResult`` what a fit gives.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fedglmm_secure.estimate import FitResult
+    from fedglmm_secure.rehearsal import fit_pooled, rehearse
+    from fedglmm_secure.study import Study
+
+__all__ = ["FitResult", "Study", "fit_pooled", "rehearse"]
+
+# Imported on first use: the programs start in a fraction of a second without what they do not need.
+_HOMES = {
+    "FitResult": "fedglmm_secure.estimate",
+    "Study": "fedglmm_secure.study",
+    "fit_pooled": "fedglmm_secure.rehearsal",
+    "rehearse": "fedglmm_secure.rehearsal",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,42 @@
+"""A rehearsal's folder: result.json, study.toml, sites/NAME/ and coordinator/."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from fedglmm_secure.errors import InputError
+from fedglmm_secure.rehearsal import Rehearsal
+from fedglmm_secure.wire.records import journal_line, transcript_line
+
+CONTENT = {"result.json", "study.toml", "sites", "coordinator"}
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder, or empty it of an earlier rehearsal; InputError when it holds anything else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    present = {entry.name for entry in folder.iterdir()}
+    if not present:
+        return
+    if present - CONTENT or "study.toml" not in present or "rehearsal_of" not in (folder / "study.toml").read_text():
+        raise InputError(f"{folder}: is not empty and holds no earlier rehearsal; choose another --out folder")
+    for name in present:
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def write(folder: Path, rehearsal: Rehearsal) -> None:
+    """What a rehearsal in memory leaves, in the files that the programs would have written."""
+    (folder / "study.toml").write_text(rehearsal.study.to_toml(), encoding="utf-8")
+    (folder / "result.json").write_text(rehearsal.result.to_json(), encoding="utf-8")
+    coordinator = folder / "coordinator"
+    coordinator.mkdir()
+    (coordinator / "result.json").write_text(rehearsal.result.to_json(), encoding="utf-8")
+    with (coordinator / "transcript.jsonl").open("w", encoding="ascii") as transcript:
+        transcript.writelines(transcript_line(0.0, site, message) for site, message in rehearsal.transcript)
+    for name, report in rehearsal.reports.items():
+        home = folder / "sites" / name
+        home.mkdir(parents=True)
+        (home / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        (home / "journal.jsonl").write_bytes(b"".join(map(journal_line, rehearsal.journals[name])))

@@ -1,0 +1,136 @@
+"""What a fit gives: numbers under the names of interface and R, as a frozen value with its JSON form."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+FORMAT = "fedglmm-result/1"
+
+
+@dataclass(frozen=True)
+class StudyName:
+    """Which study: ``digest`` is the hexadecimal SHA-256 of the study file's canonical form."""
+
+    id: str
+    title: str
+    digest: str
+    rehearsal: bool
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """Which model was fitted, and how."""
+
+    formula: str
+    family: str
+    method: str
+    nodes: int
+    penalty: float
+
+
+@dataclass(frozen=True)
+class FixedEffect:
+    """One coefficient in the units of the table, with its Wald z test and 95% interval."""
+
+    name: str
+    estimate: float
+    std_error: float
+    z: float
+    p_value: float
+    ci_lower: float
+    ci_upper: float
+
+
+@dataclass(frozen=True)
+class OddsRatio:
+    """exp of one coefficient and of its 95% interval."""
+
+    name: str
+    odds_ratio: float
+    ci_lower: float
+    ci_upper: float
+
+
+@dataclass(frozen=True)
+class RandomEffect:
+    """The random terms of one grouping variable. A standard error is None where the estimate lies on the boundary."""
+
+    group: str
+    terms: tuple[str, ...]
+    std_dev: tuple[float, ...]
+    std_error: tuple[float | None, ...]
+    correlation: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Security:
+    """How the sums were protected and what they cost. Bytes are filled in by the program that carried them."""
+
+    protocol: str
+    dropouts: int
+    minimum_sites: int
+    sums: int
+    numbers_per_sum: tuple[int, ...]
+    bytes_sent_by_site: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TraceRow:
+    """One sum of a fit: shown while it runs and kept in the result."""
+
+    sum: int
+    question: str
+    numbers: int
+    log_likelihood: float | None = None
+    decrement: float | None = None
+    """Half the squared Newton step in the metric of the Hessian: the log-likelihood still to be gained, about."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A converged fit. Nothing in it belongs to one site, the roster's names and the bytes it sent excepted."""
+
+    study: StudyName
+    model: ModelName
+    converged: bool
+    singular: bool
+    warnings: tuple[str, ...]
+    n_rows: int
+    n_rows_dropped: int
+    n_groups: dict[str, int]
+    n_sites: int
+    fixed_effects: tuple[FixedEffect, ...]
+    fixed_effects_covariance: tuple[tuple[float, ...], ...]
+    odds_ratios: tuple[OddsRatio, ...]
+    random_effects: tuple[RandomEffect, ...]
+    residual_std_dev: float | None
+    log_likelihood: float
+    aic: float
+    bic: float
+    n_parameters: int
+    gradient_norm: float
+    """Length of the gradient at the estimate, in standardised parameters."""
+    security: Security
+    trace: tuple[TraceRow, ...]
+    seconds: dict[str, float]
+
+    def secured(self, protocol: str, bytes_sent_by_site: dict[str, int], seconds: float) -> FitResult:
+        """The same fit with what only the program that ran it knows."""
+        security = replace(self.security, protocol=protocol, bytes_sent_by_site=dict(sorted(bytes_sent_by_site.items())))
+        return replace(self, security=security, seconds={"total": seconds})
+
+    def summary(self) -> str:
+        """A text like that of R's ``summary``."""
+        from fedglmm_secure.estimate.summary import summary  # noqa: PLC0415  the table's layout is its own concern
+
+        return summary(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of result.json."""
+        return {"format": FORMAT, **asdict(self)}
+
+    def to_json(self) -> str:
+        """result.json: every float in full precision."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"

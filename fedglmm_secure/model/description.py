@@ -1,0 +1,88 @@
+"""The pooled description: what the first sum brings, by name, and how columns are standardised by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedglmm_secure.errors import PeerError
+from fedglmm_secure.model.design import Layout, Matrix
+from fedglmm_secure.ring import Vector
+
+GRID = (0.1, 0.3, 1.0, 3.0)
+"""Standard deviations of the random term at which the working model is summed, on its logarithmic scale."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """Counts and first and second moments of the range-scaled columns, pooled over all sites."""
+
+    rows: float
+    dropped: float
+    groups: float
+    level_counts: Vector
+    sums: Vector
+    """Sum of each range-scaled column, shape (p,)."""
+    squares: Vector
+    """Sum of squares of each range-scaled column, shape (p,)."""
+
+    def vector(self) -> Vector:
+        """The numbers in the order of ``slots``."""
+        return np.concatenate(
+            [[self.rows, self.dropped, self.groups], self.level_counts, self.sums, self.squares]
+        )
+
+    @staticmethod
+    def slots(layout: Layout) -> tuple[str, ...]:
+        """A name for each number."""
+        return (
+            "rows",
+            "rows dropped",
+            "groups",
+            *(f"rows with {level}" for level in layout.levels),
+            *(f"sum of {name}" for name in layout.columns),
+            *(f"sum of squares of {name}" for name in layout.columns),
+        )
+
+    @staticmethod
+    def unpack(vector: Vector, layout: Layout) -> Description:
+        """The inverse of ``vector``; PeerError when the length is not the layout's."""
+        p, cells = len(layout.columns), len(layout.levels)
+        if vector.shape != (3 + cells + 2 * p,):
+            raise PeerError(f"a description of this study has {3 + cells + 2 * p} numbers, not {vector.shape[0]}")
+        counts, sums, squares = np.split(vector[3:], [cells, cells + p])
+        return Description(*map(float, vector[:3]), counts, sums, squares)
+
+    def standardisation(self, layout: Layout, columns: tuple[int, ...]) -> Standardisation:
+        """Mean 0 and standard deviation 1 over the pooled rows for every column but the constant one.
+
+        Plain arithmetic only, so that every site arrives at the same bits. Without a constant column nothing is
+        centred, as that would change the model.
+        """
+        kept = list(columns)
+        mean = self.sums[kept] / self.rows
+        constant = np.array([i == layout.intercept for i in columns])
+        if layout.intercept not in columns:
+            mean = np.zeros_like(mean)
+        spread = np.sqrt(np.maximum(self.squares[kept] / self.rows - mean * mean, 0.0))
+        mean, spread = np.where(constant, 0.0, mean), np.where(constant | (spread == 0.0), 1.0, spread)
+        half, centre = np.array(layout.half)[kept], np.array(layout.centre)[kept]
+        return Standardisation(columns, centre + half * mean, half * spread, layout.intercept)
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """Columns kept and their units: a standardised column is (x - centre) / scale."""
+
+    columns: tuple[int, ...]
+    centre: Vector
+    scale: Vector
+    intercept: int | None
+
+    def to_original(self) -> Matrix:
+        """The matrix T (p, p) with beta = T beta_standardised, beta being in the units of the table."""
+        matrix = np.diag(1.0 / self.scale)
+        if self.intercept in self.columns:
+            matrix[self.columns.index(self.intercept)] -= self.centre / self.scale
+        return matrix

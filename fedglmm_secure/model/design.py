@@ -1,0 +1,87 @@
+"""The design of a model: what the study fixes for every site (Layout) and one site's rows as arrays (Design)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from fedglmm_secure.ring import Vector
+
+Matrix = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the study alone determines, so that it is the same at every site and at the coordinator.
+
+    ``centre`` and ``half`` come from the declared ranges: (x - centre) / half lies in about [-1, 1] for every column,
+    which is what makes the bound of the fixed-point sums hold by construction.
+    """
+
+    columns: tuple[str, ...]
+    """Names of the fixed effects, in order (p of them)."""
+    centre: tuple[float, ...]
+    half: tuple[float, ...]
+    intercept: int | None
+    """Position of the constant column, None for a model without one."""
+    group: str
+    """The grouping variable of the random terms."""
+    terms: tuple[str, ...]
+    """Names of the random terms within ``group`` (q of them)."""
+    levels: tuple[str, ...]
+    """Plain words for each cell that disclosure control counts, such as ``gender = 2_male``."""
+    family: str
+
+
+@dataclass(frozen=True)
+class Design:
+    """One site's complete rows, sorted by group: n rows, G groups, p fixed effects, q random terms.
+
+    Never leaves the site. ``x`` is in the units of the table; ``standardised`` gives other units.
+    """
+
+    x: Matrix
+    """Fixed-effects design, shape (n, p)."""
+    z: Matrix
+    """Random-effects design, shape (n, q)."""
+    y: Vector
+    offset: Vector
+    weights: Vector
+    starts: Index
+    """First row of each group, shape (G,); empty when there are no rows."""
+    group_names: tuple[str, ...]
+    level_counts: Vector
+    """Rows in each of ``Layout.levels``."""
+    dropped: int
+    """Rows left out because a used variable was missing."""
+
+    @property
+    def rows(self) -> int:
+        """Number of complete rows, n."""
+        return int(self.x.shape[0])
+
+    @property
+    def groups(self) -> int:
+        """Number of groups, G."""
+        return int(self.starts.shape[0])
+
+    @cached_property
+    def sizes(self) -> Index:
+        """Rows of each group, shape (G,)."""
+        return np.diff(np.append(self.starts, self.rows))
+
+    @cached_property
+    def group_of_row(self) -> Index:
+        """Position of each row's group, shape (n,)."""
+        return np.repeat(np.arange(self.groups), self.sizes)
+
+    def standardised(self, columns: tuple[int, ...], centre: Vector, scale: Vector) -> Design:
+        """The same rows with fixed effects (x[:, columns] - centre) / scale."""
+        return replace(self, x=(self.x[:, list(columns)] - centre) / scale)
+
+    def __repr__(self) -> str:
+        return "Design(<private>)"

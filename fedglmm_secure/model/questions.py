@@ -1,0 +1,93 @@
+"""The only things a coordinator may ask. Each states its meaning in plain words and a name for each number of its answer.
+
+A question is a frozen value; a site answers it from its own rows with the pure function ``answers.answer``. Only the
+sum of all sites' answers is ever seen outside a site.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fedglmm_secure import canonical
+from fedglmm_secure.model.description import GRID, Description
+from fedglmm_secure.model.design import Layout
+
+
+@dataclass(frozen=True)
+class Describe:
+    """Counts and moments of the range-scaled columns, and the working model from which a fit starts."""
+
+    kind: ClassVar[str] = "describe"
+    meaning: ClassVar[str] = (
+        "how many rows and groups there are, how many rows at each level, sums of the columns (scaled by the declared "
+        "ranges) and of their products, and a quadratic approximation of the likelihood at the site's own first fit"
+    )
+
+    def slots(self, layout: Layout) -> tuple[str, ...]:
+        """A name for each number of the answer, in order."""
+        pairs = _triangle(layout.columns)
+        return (
+            *Description.slots(layout),
+            *(f"sum of {pair}" for pair in pairs),
+            *(
+                f"working model at sd {sd:g}: {part}"
+                for sd in GRID
+                for part in (
+                    "constant",
+                    *(f"slope in {name}" for name in layout.columns),
+                    *(f"curvature in {pair}" for pair in pairs),
+                )
+            ),
+        )
+
+    def fields(self) -> tuple[object, ...]:
+        """What the question's canonical bytes are made of."""
+        return (self.kind,)
+
+
+@dataclass(frozen=True)
+class MarginalDerivatives:
+    """Marginal log-likelihood, gradient and Hessian at theta, with ``nodes`` quadrature nodes (1: Laplace).
+
+    Self-contained: ``description`` is the pooled Description, by which every site standardises the columns that are
+    kept and checks the pooled disclosure limits; as it is part of the question, all sites of a sum were told the same.
+    """
+
+    kind: ClassVar[str] = "marginal derivatives"
+    meaning: ClassVar[str] = (
+        "the log-likelihood of the model at one value of its parameters, with its first and second derivatives"
+    )
+
+    theta: tuple[float, ...]
+    """beta for the standardised ``columns``, then tau."""
+    nodes: int
+    columns: tuple[int, ...]
+    """Positions of the fixed effects that are kept (a rank-deficient design drops some)."""
+    description: tuple[float, ...]
+
+    def slots(self, layout: Layout) -> tuple[str, ...]:
+        """A name for each number of the answer, in order: 1 + P + P(P+1)/2 of them."""
+        names = (*(layout.columns[i] for i in self.columns), *(f"sd of {t} by {layout.group}" for t in layout.terms))
+        return (
+            "log-likelihood",
+            *(f"gradient in {name}" for name in names),
+            *(f"Hessian in {pair}" for pair in _triangle(names)),
+        )
+
+    def fields(self) -> tuple[object, ...]:
+        """What the question's canonical bytes are made of."""
+        return (self.kind, self.theta, self.nodes, self.columns, self.description)
+
+
+Question = Describe | MarginalDerivatives
+
+
+def encode(question: Question) -> bytes:
+    """Canonical bytes of a question: equal for equal questions, and for no others."""
+    return canonical.encode(list(question.fields()))
+
+
+def _triangle(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the upper triangle of a symmetric matrix, row by row (the order of numpy.triu_indices)."""
+    return tuple(f"{a} x {b}" for i, a in enumerate(names) for b in names[i:])

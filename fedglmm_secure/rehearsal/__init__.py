@@ -1,0 +1,6 @@
+"""A study on one machine, for tests, examples and the Python functions ``rehearse`` and ``fit_pooled``."""
+
+from fedglmm_secure.rehearsal.memory import Rehearsal, rehearse, rehearse_in_memory
+from fedglmm_secure.rehearsal.pooled import fit_pooled
+
+__all__ = ["Rehearsal", "fit_pooled", "rehearse", "rehearse_in_memory"]

@@ -1,0 +1,101 @@
+"""What the three command lines share: one sentence for an error, the exit code of its kind, no traceback unasked."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from fedglmm_secure.errors import FedglmmError, InputError
+from fedglmm_secure.estimate import TraceRow
+from fedglmm_secure.study import Study
+
+INTERRUPTED = 130
+"""The shell's convention for a program that Ctrl-C ended."""
+
+Say = Callable[[str], None]
+"""Takes one line of progress."""
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def make_app(text: str) -> typer.Typer:
+    """A command line with the help ``text``, which ``run`` runs."""
+    return typer.Typer(help=text, add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+
+
+def run(app: typer.Typer, program: str) -> NoReturn:
+    """Run a command line and leave with its exit code: errors.py names them, 2 is for wrong options too."""
+    try:
+        sys.exit(app(prog_name=program, standalone_mode=False) or 0)
+    except TyperException as error:
+        _fail(program, f"{_sentence(error)}; see {program} --help" if _sentence(error) else "", 2)
+    except FedglmmError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        _fail(program, str(error), error.exit_code)
+    except OSError as error:
+        # a full disk, a folder without permission: the user's to mend, and never worth a traceback
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        _fail(program, f"{error.filename or 'a file'}: {error.strerror}; check the path and its permissions", 2)
+
+
+def read_study(path: Path) -> Study:
+    """The study in a file; InputError when it cannot be read or is not valid."""
+    return Study.parse(read_text(path, "a study file"), str(path))
+
+
+def read_text(path: Path, kind: str) -> str:
+    """The text of a file that should be ``kind``; InputError when there is none."""
+    try:
+        return read_bytes(path, kind).decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is not UTF-8 text, so it is not {kind}; check that it is the right file") from None
+
+
+def read_bytes(path: Path, kind: str) -> bytes:
+    """The content of a file that should be ``kind``; InputError when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as {kind}: {error.strerror}; check the path") from None
+
+
+def speaker(*, quiet: bool) -> Say:
+    """Where lines of progress go: to stderr, or nowhere."""
+    return _silent if quiet else _to_stderr
+
+
+def progress_line(row: TraceRow) -> str:
+    """One sum of a fit as a line of progress."""
+    parts = [f"sum {row.sum:>2}  {row.question:<20}"]
+    if row.log_likelihood is not None:
+        parts.append(f"log-likelihood {row.log_likelihood:.6f}")
+    if row.decrement is not None:
+        parts.append(f"decrement {row.decrement:.1e}")
+    return "  ".join(parts).rstrip()
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+def _sentence(error: TyperException) -> str:
+    message = getattr(error, "format_message", lambda: str(error))()
+    return str(message).strip().rstrip(".")
+
+
+def _fail(program: str, sentence: str, code: int) -> NoReturn:
+    if sentence:
+        print(f"{program}: {sentence}", file=sys.stderr)
+    sys.exit(code)

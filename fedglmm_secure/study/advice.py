@@ -1,0 +1,42 @@
+"""Warnings about a study that is valid but may not be what its authors want."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fedglmm_secure.study.agreement import used_variables
+
+if TYPE_CHECKING:
+    from fedglmm_secure.study.study import Study
+
+
+def warnings(study: Study) -> Iterator[str]:
+    """One sentence for each."""
+    listed, minimum = len(study.sites), study.security.minimum_sites
+    if listed < minimum:
+        yield (
+            f"sites: the roster lists {listed}, fewer than security.minimum_sites = {minimum}; "
+            "sites will refuse to take part until more are added"
+        )
+    if minimum == 2:
+        yield (
+            "security.minimum_sites: with 2, a sum over two sites shows each the other's contribution; "
+            "every site must know that before it approves"
+        )
+    if study.security.protocol == "plain":
+        yield "security.protocol: plain shows the coordinator every site's numbers; it is for rehearsal only"
+    used = used_variables(study.model, study.formula)
+    unused = [name for name in study.variables if name not in used]
+    if unused:
+        yield f"variables: {_are(unused)} declared but not used in the model"
+    without = [site.name for site in study.sites if site.public_key is None or site.certificate is None]
+    if without:
+        yield (
+            f"sites: {_are(without)} without a public_key or certificate; "
+            "add them with `fedglmm study add-site` before a real fit"
+        )
+
+
+def _are(names: list[str]) -> str:
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"

@@ -1,0 +1,122 @@
+"""A party's identity as files: an Ed25519 signing key and, as gRPC's TLS does not take Ed25519, a P-256 TLS
+key.
+
+The certificate is self-signed and pinned by the study, so its dates carry no meaning: it never expires, and a
+lost key is replaced by a new version of the study.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import tomli_w
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
+
+from fedglmm_secure.errors import InputError
+from fedglmm_secure.securesum.identity import SigningIdentity
+
+SERVER_NAME = "fedglmm"
+"""The subject alternative name of every certificate: hosts change, the pinned certificate is what counts."""
+
+SIGNING_KEY = "signing.key"
+TLS_KEY = "tls.key"
+TLS_CERTIFICATE = "tls.crt"
+PUBLIC = "public.toml"
+PRIVATE_FILES = (SIGNING_KEY, TLS_KEY)
+"""Must be readable by their owner only (mode 600)."""
+
+_NOT_BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
+_NO_EXPIRY = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""RFC 5280, section 4.1.2.5: a certificate without a well-defined end."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a party keeps: the contents of its key files. Its ``repr`` hides them."""
+
+    signing_key_pem: bytes = field(repr=False)
+    tls_key_pem: bytes = field(repr=False)
+    certificate_pem: bytes = field(repr=False)
+
+    @property
+    def signing(self) -> SigningIdentity:
+        """The signing key; InputError when the file is not an Ed25519 private key in PEM."""
+        try:
+            key = load_pem_private_key(self.signing_key_pem, password=None)
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"{SIGNING_KEY} is not a private key in PEM; make one with `fedglmm keys new`"
+            ) from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise InputError(f"{SIGNING_KEY} is not an Ed25519 key; make one with `fedglmm keys new`")
+        return SigningIdentity(key)
+
+    @property
+    def public_key(self) -> str:
+        """The signing key's public half, base64, as the study's roster has it."""
+        return base64.b64encode(self.signing.public_bytes).decode()
+
+    @property
+    def certificate(self) -> str:
+        """The TLS certificate in PEM, as the study has it."""
+        return self.certificate_pem.decode()
+
+    def files(self) -> dict[str, bytes]:
+        """Name and content of the files of a keys folder; those in PRIVATE_FILES need mode 600."""
+        public = {"public_key": self.public_key, "certificate": self.certificate}
+        return {
+            SIGNING_KEY: self.signing_key_pem,
+            TLS_KEY: self.tls_key_pem,
+            TLS_CERTIFICATE: self.certificate_pem,
+            PUBLIC: tomli_w.dumps(public, multiline_strings=True).encode(),
+        }
+
+
+def generate() -> Identity:
+    """A new identity, from the operating system's randomness."""
+    signing, tls = Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
+    pem = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Identity(
+        signing.private_bytes(*pem), tls.private_bytes(*pem), _self_signed(tls).public_bytes(Encoding.PEM)
+    )
+
+
+def certificate_der(pem: str | bytes) -> bytes:
+    """The DER bytes of the one certificate in ``pem``; InputError when there is none."""
+    try:
+        loaded = x509.load_pem_x509_certificate(pem.encode() if isinstance(pem, str) else pem)
+    except ValueError as error:
+        raise InputError(
+            "a certificate in the study is not in PEM; add the site again from its public.toml"
+        ) from error
+    return loaded.public_bytes(Encoding.DER)
+
+
+def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    serial = x509.random_serial_number()
+    # A subject of its own, so that a server with many such roots finds the right one.
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{SERVER_NAME} {serial:x}")])
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(serial)
+        .not_valid_before(_NOT_BEFORE)
+        .not_valid_after(_NO_EXPIRY)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(SERVER_NAME)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, SHA256())
+    )

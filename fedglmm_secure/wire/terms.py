@@ -1,0 +1,26 @@
+"""The terms of the secure sums, as every party reads them from its own copy of the study."""
+
+from __future__ import annotations
+
+from fedglmm_secure.errors import InputError
+from fedglmm_secure.securesum.session import Terms
+from fedglmm_secure.study import Study
+
+
+def terms_of(study: Study) -> Terms:
+    """The study's protocol, digest, roster, cohort and number of sums.
+
+    Raises InputError for a roster without keys, and for ``dropouts`` other than 0.
+    """
+    if study.security.dropouts != 0:
+        raise InputError(
+            f"the study's dropouts = {study.security.dropouts} needs sums that survive a lost site, which "
+            "this version does not have; set dropouts = 0"
+        )
+    return Terms(
+        protocol=study.security.protocol,
+        study_digest=study.digest,
+        roster=study.roster(),
+        minimum_sites=study.security.minimum_sites,
+        max_sums=1 + study.model.max_rounds,  # one description, then one sum a round
+    )

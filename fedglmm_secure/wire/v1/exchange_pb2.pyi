@@ -1,0 +1,171 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Category(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CATEGORY_UNSPECIFIED: _ClassVar[Category]
+    CATEGORY_INTERNAL: _ClassVar[Category]
+    CATEGORY_INPUT: _ClassVar[Category]
+    CATEGORY_REFUSED: _ClassVar[Category]
+    CATEGORY_FIT: _ClassVar[Category]
+    CATEGORY_LINK: _ClassVar[Category]
+    CATEGORY_PROTOCOL: _ClassVar[Category]
+CATEGORY_UNSPECIFIED: Category
+CATEGORY_INTERNAL: Category
+CATEGORY_INPUT: Category
+CATEGORY_REFUSED: Category
+CATEGORY_FIT: Category
+CATEGORY_LINK: Category
+CATEGORY_PROTOCOL: Category
+
+class SiteMessage(_message.Message):
+    __slots__ = ("hello", "contribution", "ready", "refusal")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTION_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    contribution: Contribution
+    ready: Ready
+    refusal: Refusal
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., contribution: _Optional[_Union[Contribution, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+
+class CoordinatorMessage(_message.Message):
+    __slots__ = ("next", "finished", "stopped", "wait")
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    next: Next
+    finished: Finished
+    stopped: Stopped
+    wait: Wait
+    def __init__(self, next: _Optional[_Union[Next, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., stopped: _Optional[_Union[Stopped, _Mapping]] = ..., wait: _Optional[_Union[Wait, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("site", "study_digest", "nonce", "mask_public_key", "signature")
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    MASK_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    site: str
+    study_digest: bytes
+    nonce: bytes
+    mask_public_key: bytes
+    signature: bytes
+    def __init__(self, site: _Optional[str] = ..., study_digest: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., mask_public_key: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class Contribution(_message.Message):
+    __slots__ = ("session_id", "number", "attempt", "site", "vector")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    session_id: bytes
+    number: int
+    attempt: int
+    site: str
+    vector: bytes
+    def __init__(self, session_id: _Optional[bytes] = ..., number: _Optional[int] = ..., attempt: _Optional[int] = ..., site: _Optional[str] = ..., vector: _Optional[bytes] = ...) -> None: ...
+
+class Ready(_message.Message):
+    __slots__ = ("site", "session_id", "last_sum")
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    LAST_SUM_FIELD_NUMBER: _ClassVar[int]
+    site: str
+    session_id: bytes
+    last_sum: int
+    def __init__(self, site: _Optional[str] = ..., session_id: _Optional[bytes] = ..., last_sum: _Optional[int] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("site", "category", "sentence")
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    site: str
+    category: Category
+    sentence: str
+    def __init__(self, site: _Optional[str] = ..., category: _Optional[_Union[Category, str]] = ..., sentence: _Optional[str] = ...) -> None: ...
+
+class Next(_message.Message):
+    __slots__ = ("offer", "request")
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    offer: SessionOffer
+    request: SumRequest
+    def __init__(self, offer: _Optional[_Union[SessionOffer, _Mapping]] = ..., request: _Optional[_Union[SumRequest, _Mapping]] = ...) -> None: ...
+
+class SessionOffer(_message.Message):
+    __slots__ = ("coordinator_nonce", "hellos")
+    COORDINATOR_NONCE_FIELD_NUMBER: _ClassVar[int]
+    HELLOS_FIELD_NUMBER: _ClassVar[int]
+    coordinator_nonce: bytes
+    hellos: _containers.RepeatedCompositeFieldContainer[Hello]
+    def __init__(self, coordinator_nonce: _Optional[bytes] = ..., hellos: _Optional[_Iterable[_Union[Hello, _Mapping]]] = ...) -> None: ...
+
+class SumRequest(_message.Message):
+    __slots__ = ("session_id", "number", "attempt", "participants", "question", "length")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    PARTICIPANTS_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    session_id: bytes
+    number: int
+    attempt: int
+    participants: _containers.RepeatedScalarFieldContainer[str]
+    question: Question
+    length: int
+    def __init__(self, session_id: _Optional[bytes] = ..., number: _Optional[int] = ..., attempt: _Optional[int] = ..., participants: _Optional[_Iterable[str]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., length: _Optional[int] = ...) -> None: ...
+
+class Question(_message.Message):
+    __slots__ = ("describe", "marginal_derivatives")
+    DESCRIBE_FIELD_NUMBER: _ClassVar[int]
+    MARGINAL_DERIVATIVES_FIELD_NUMBER: _ClassVar[int]
+    describe: Describe
+    marginal_derivatives: MarginalDerivatives
+    def __init__(self, describe: _Optional[_Union[Describe, _Mapping]] = ..., marginal_derivatives: _Optional[_Union[MarginalDerivatives, _Mapping]] = ...) -> None: ...
+
+class Describe(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class MarginalDerivatives(_message.Message):
+    __slots__ = ("theta", "nodes", "columns", "description")
+    THETA_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    theta: _containers.RepeatedScalarFieldContainer[float]
+    nodes: int
+    columns: _containers.RepeatedScalarFieldContainer[int]
+    description: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, theta: _Optional[_Iterable[float]] = ..., nodes: _Optional[int] = ..., columns: _Optional[_Iterable[int]] = ..., description: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class Finished(_message.Message):
+    __slots__ = ("result_json",)
+    RESULT_JSON_FIELD_NUMBER: _ClassVar[int]
+    result_json: str
+    def __init__(self, result_json: _Optional[str] = ...) -> None: ...
+
+class Stopped(_message.Message):
+    __slots__ = ("category", "sentence")
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    category: Category
+    sentence: str
+    def __init__(self, category: _Optional[_Union[Category, str]] = ..., sentence: _Optional[str] = ...) -> None: ...
+
+class Wait(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

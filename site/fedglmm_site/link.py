@@ -1,0 +1,109 @@
+"""The connection to the coordinator: TLS, both certificates pinned, one method, retries until a time-out."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+
+from fedglmm_secure.errors import FedglmmError, InputError, LinkError
+from fedglmm_secure.wire import status
+from fedglmm_secure.wire.codec import METHOD, decode_coordinator, encode_site
+from fedglmm_secure.wire.identity import SERVER_NAME, TLS_CERTIFICATE, TLS_KEY, certificate_der
+from fedglmm_secure.wire.limits import CALL_SECONDS, MAX_MESSAGE_BYTES
+from fedglmm_secure.wire.messages import CoordinatorMessage, SiteMessage
+from fedglmm_site.handshake import check_certificates
+
+OPTIONS = (
+    ("grpc.ssl_target_name_override", SERVER_NAME),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.enable_http_proxy", 0),  # a proxy of the environment must not see where a hospital connects to
+)
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between two attempts: doubled each time, then drawn between half and all of it."""
+
+
+class Link:
+    """Sends messages and returns their answers, over as many connections as it takes."""
+
+    def __init__(
+        self, address: str, *, pinned: str, keys: Path, timeout: float, say: Callable[[str], None]
+    ) -> None:
+        """``pinned``: the coordinator's certificate; ``timeout``: seconds after which ``send`` gives up."""
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit():
+            raise InputError(f"--coordinator {address} is not HOST:PORT; use for example example.org:7443")
+        self._address, self._endpoint = address, (host.strip("[]"), int(port))
+        self._pinned = pinned
+        self._keys, self._timeout, self._say = keys, timeout, say
+        self._channel = self._connect()
+
+    def send(self, message: SiteMessage) -> CoordinatorMessage:
+        """The answer to ``message``, which is sent again while the coordinator cannot be reached.
+
+        Raises LinkError after the time-out, RefusalError for a wrong certificate on either side, and what the
+        coordinator raised.
+        """
+        data, pause, deadline = encode_site(message), FIRST_PAUSE, time.monotonic() + self._timeout
+        while True:
+            try:
+                return decode_coordinator(self._call(data))
+            except LinkError as error:
+                if pause == FIRST_PAUSE:
+                    self._say(f"{error}; trying again")
+                if time.monotonic() + pause > deadline:
+                    raise LinkError(
+                        f"no answer from the coordinator at {self._address} for {self._timeout:g} seconds; "
+                        "check that it runs and can be reached, or raise --timeout"
+                    ) from error
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  not a secret: keeps sites from knocking at once
+            pause = min(2 * pause, LONGEST_PAUSE)
+            self._channel.close()
+            self._channel = self._connect()
+
+    def send_last(self, message: SiteMessage, seconds: float) -> None:
+        """Send once, for the other's information; not being heard is no error."""
+        try:
+            self._method()(encode_site(message), timeout=seconds)
+        except grpc.RpcError:
+            self._say("the coordinator could not be told")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def _call(self, data: bytes) -> bytes:
+        try:
+            answer = self._method()(data, timeout=CALL_SECONDS)
+        except grpc.RpcError as error:
+            raise self._meaning(error) from error
+        return answer
+
+    def _method(self) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
+        return self._channel.unary_unary(METHOD, request_serializer=bytes, response_deserializer=bytes)
+
+    def _meaning(self, error: grpc.RpcError) -> FedglmmError:
+        code, details = error.code(), error.details() or ""
+        if code is grpc.StatusCode.UNAVAILABLE:
+            check_certificates(
+                self._endpoint,
+                certificate_der(self._pinned),
+                self._keys / TLS_CERTIFICATE,
+                self._keys / TLS_KEY,
+            )
+        meaning = status.from_status(code.name, details)
+        if isinstance(meaning, LinkError):
+            return LinkError(f"the coordinator at {self._address} cannot be reached ({details})")
+        return meaning
+
+    def _connect(self) -> grpc.Channel:
+        credentials = grpc.ssl_channel_credentials(
+            root_certificates=self._pinned.encode(),
+            private_key=(self._keys / TLS_KEY).read_bytes(),
+            certificate_chain=(self._keys / TLS_CERTIFICATE).read_bytes(),
+        )
+        return grpc.secure_channel(self._address, credentials, options=OPTIONS)
