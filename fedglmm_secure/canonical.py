@@ -11,8 +11,7 @@ import hashlib
 import struct
 
 
-
-def encode(value: object) -> bytes:
+def encode(value: object) -> bytes:  # noqa: PLR0911  one line a type
     """Encode one field, or a list or tuple of fields, as canonical bytes.
 
     ``str`` is UTF-8, ``int`` is decimal text (of any size), ``float`` is IEEE 754 binary64 big-endian.

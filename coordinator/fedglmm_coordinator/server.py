@@ -6,7 +6,7 @@ import grpc
 import grpc.aio
 
 from fedglmm_coordinator.session import Session
-from fedglmm_coordinator.store.transcript import Transcript
+from fedglmm_coordinator.transcript import Transcript
 from fedglmm_secure.errors import FedglmmError, InputError, LinkError, RefusalError
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import status
@@ -32,7 +32,7 @@ class Exchange:
         self._session = session
         self._transcript = transcript
 
-    async def __call__(self, data: bytes, context: Context) -> bytes:
+    async def answer(self, data: bytes, context: Context) -> bytes:
         """Answer one message of an authenticated site."""
         try:
             site = self._authenticate(context)
@@ -54,9 +54,7 @@ class Exchange:
             name = self._site_of.get(certificate_der(pem))
             if name is not None:
                 return name
-        raise RefusalError(
-            "this certificate is not in the coordinator's copy of the study; compare the study files"
-        )
+        raise RefusalError("this certificate is not in the coordinator's copy of the study; compare the study files")
 
 
 async def start_server(
@@ -65,7 +63,7 @@ async def start_server(
     """A started server and the HOST:PORT it listens at; LinkError when the address cannot be had."""
     server = grpc.aio.server(options=OPTIONS)
     service, _, method = METHOD[1:].partition("/")
-    handler = grpc.unary_unary_rpc_method_handler(exchange)
+    handler = grpc.unary_unary_rpc_method_handler(exchange.answer)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit():
@@ -73,9 +71,7 @@ async def start_server(
     try:
         bound = server.add_secure_port(listen, server_credentials(study, identity))
     except RuntimeError as error:
-        raise LinkError(
-            f"cannot listen at {listen}; choose a free port of this machine with --listen"
-        ) from error
+        raise LinkError(f"cannot listen at {listen}; choose a free port of this machine with --listen") from error
     await server.start()
     return server, f"{host}:{bound}"
 
@@ -87,13 +83,9 @@ def server_credentials(study: Study, identity: Identity) -> grpc.ServerCredentia
     """
     pinned = study.coordinator.certificate
     if pinned is None:
-        raise InputError(
-            "the study has no coordinator certificate; add it under [coordinator] from public.toml"
-        )
+        raise InputError("the study has no coordinator certificate; add it under [coordinator] from public.toml")
     if certificate_der(pinned) != certificate_der(identity.certificate_pem):
-        raise RefusalError(
-            "the certificate in --keys is not the coordinator's in the study; use the keys it names"
-        )
+        raise RefusalError("the certificate in --keys is not the coordinator's in the study; use the keys it names")
     roots = "\n".join(site_certificates(study).values()).encode()
     return grpc.ssl_server_credentials(
         [(identity.tls_key_pem, identity.certificate_pem)], root_certificates=roots, require_client_auth=True
@@ -104,7 +96,5 @@ def site_certificates(study: Study) -> dict[str, str]:
     """The certificate of each site; InputError names the sites without one."""
     without = [site.name for site in study.sites if site.certificate is None]
     if without:
-        raise InputError(
-            f"no certificate in the study for {', '.join(without)}; add it with `fedglmm study add-site`"
-        )
+        raise InputError(f"no certificate in the study for {', '.join(without)}; add it with `fedglmm study add-site`")
     return {site.name: site.certificate or "" for site in study.sites}

@@ -90,10 +90,7 @@ class Session:
             except TimeoutError:
                 absent = ", ".join(self._coordinator.missing())
                 self.stop(
-                    LinkError(
-                        f"no word from {absent} for {timeout:g} seconds; start those sites, or raise "
-                        "--timeout"
-                    )
+                    LinkError(f"no word from {absent} for {timeout:g} seconds; start those sites, or raise --timeout")
                 )
         return self._end
 
@@ -143,9 +140,7 @@ class Session:
 
     def _require_session(self, session_id: bytes) -> None:
         if session_id != self._coordinator.session_id:
-            raise PeerError(
-                "the coordinator was started again and its session is another; start this site again"
-            )
+            raise PeerError("the coordinator was started again and its session is another; start this site again")
 
     def _advance(self, total: Vector | None) -> None:
         """Send the estimator the last sum, and ask its next question."""

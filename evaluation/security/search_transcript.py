@@ -145,7 +145,10 @@ def main() -> int:
         findings = search(rehearsal.study, tables, list(rehearsal.transcript))
         print(f"{protocol}\n{findings}")
         hidden = findings.numbers_found == findings.differences_found == 0 and findings.p_value > 1e-6
-        everything = (findings.numbers_found, findings.differences_found) == (findings.numbers, findings.differences)
+        everything = (findings.numbers_found, findings.differences_found) == (
+            findings.numbers,
+            findings.differences,
+        )
         good = good and (hidden if protocol == "masking" else everything)
     return 0 if good else 1
 

@@ -15,10 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, NoReturn
 
-from fedglmm_secure.commands.keys import write_keys
 from fedglmm_secure.errors import LinkError
 from fedglmm_secure.rehearsal.memory import rehearsal_copy
-from fedglmm_secure.shell import INTERRUPTED, Say
+from fedglmm_secure.shell import INTERRUPTED, Say, write_identity
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import identity
 
@@ -44,7 +43,14 @@ class _Party:
 
 
 def rehearse_over_grpc(
-    study: Study, tables: Mapping[str, Path], out: Path, protocol: str | None, say: Say, *, quiet: bool, debug: bool
+    study: Study,
+    tables: Mapping[str, Path],
+    out: Path,
+    protocol: str | None,
+    say: Say,
+    *,
+    quiet: bool,
+    debug: bool,
 ) -> str:
     """Run the study and return the result's summary. Ends the program with the code of the party that failed."""
     identities = {name: identity.generate() for name in tables}
@@ -54,13 +60,13 @@ def rehearse_over_grpc(
     flags = ["--quiet"] * quiet + ["--debug"] * debug
     with TemporaryDirectory(prefix="fedglmm-") as private, ExitStack() as stack:
         keys = Path(private)
-        write_keys(keys / "coordinator", own)
+        write_identity(keys / "coordinator", own)
         (keys / "policy.toml").write_text(POLICY, encoding="utf-8")
         coordinator, address = _start_coordinator(stack, out, keys, flags)
         say(f"coordinator and {len(tables)} sites on {address}, mutual TLS, {run.security.protocol}")
         parties = [coordinator]
         for name, table in tables.items():
-            write_keys(keys / "sites" / name, identities[name])
+            write_identity(keys / "sites" / name, identities[name])
             parties.append(_start_site(stack, name, table, out, keys, address, debug=debug, count=len(tables)))
         _watch(parties)
         assert coordinator.process.stdout is not None  # noqa: S101  opened as a pipe

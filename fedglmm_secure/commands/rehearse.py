@@ -36,7 +36,9 @@ def rehearse(
     study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")],
     site: Annotated[list[str], typer.Option(metavar="NAME=TABLE", help="A site and its table, .csv or .parquet.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the result and what each party kept.")],
-    transport: Annotated[Transport, typer.Option(help="Real processes and TLS, or all in one process.")] = Transport.GRPC,
+    transport: Annotated[
+        Transport, typer.Option(help="Real processes and TLS, or all in one process.")
+    ] = Transport.GRPC,
     protocol: Annotated[Protocol | None, typer.Option(help="Instead of the study's own.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
     debug: shell.Debug = False,

@@ -43,9 +43,15 @@ def description(study: Study) -> str:
         ("model", f"{model.formula}  ({model.family}, {method})"),
         ("fixed effects", ", ".join(layout.columns)),
         ("random effects", f"{', '.join(layout.terms)} by {layout.group}"),
-        ("parameters", f"{parameters}; each sum of a fit is {1 + parameters + parameters * (parameters + 1) // 2} numbers"),
+        (
+            "parameters",
+            f"{parameters}; each sum of a fit is {1 + parameters + parameters * (parameters + 1) // 2} numbers",
+        ),
         ("sites", ", ".join(site.name for site in study.sites) or "none yet"),
-        ("security", f"{security.protocol}, at least {security.minimum_sites} sites, {security.dropouts} dropouts"),
+        (
+            "security",
+            f"{security.protocol}, at least {security.minimum_sites} sites, {security.dropouts} dropouts",
+        ),
         (
             "disclosure",
             f"cells of at least {study.disclosure.minimum_cell} rows, "

@@ -31,9 +31,7 @@ def estimator(study: Study, report: Report) -> Generator[Question, Vector, FitRe
     ``report`` is called with a TraceRow after each sum. Raises FitError when there is no answer to give.
     """
     model = study.model
-    maximum = yield from marginal_newton(
-        study.layout, model.nodes, model.tolerance, model.max_rounds, report
-    )
+    maximum = yield from marginal_newton(study.layout, model.nodes, model.tolerance, model.max_rounds, report)
     estimates = in_table_units(maximum.theta, maximum.derivatives, maximum.start.units)
     return _result(study, maximum, estimates)
 

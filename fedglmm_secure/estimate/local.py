@@ -60,6 +60,8 @@ def _modes(layout: Layout, design: Design, effects: Mapping[str, float], sigma: 
         v = conditional_modes(block, family, fixed, sigma)
         spread = sigma / np.sqrt(curvatures(block, family, fixed, sigma, v))
         names = design.group_names[block.groups]
-        for name, size, mode, sd in zip(names, block.sizes.tolist(), (sigma * v).tolist(), spread.tolist(), strict=True):
+        for name, size, mode, sd in zip(
+            names, block.sizes.tolist(), (sigma * v).tolist(), spread.tolist(), strict=True
+        ):
             rows.append({"group": name, "rows": size, "mode": mode, "std_dev": sd})
     return rows

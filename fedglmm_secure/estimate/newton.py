@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -53,8 +54,8 @@ def marginal_newton(
 
     (1) Describe: one sum for units, rank and start. Then, at most ``max_rounds`` times:
     (2) evaluate value, gradient and Hessian at theta; (3) accept it, or go back and halve the radius;
-    (4) converged when, at the very theta that was evaluated, the Newton decrement is at most ``tolerance``, the gradient
-    below 1e-6 and the maximum within 1e-8 standard errors; (5) stop if an estimate runs away; (6) step.
+    (4) converged when, at the very theta that was evaluated, the Newton decrement is at most ``tolerance``, the
+    gradient below 1e-6 and the maximum within 1e-8 standard errors; (5) stop if an estimate runs away; (6) step.
 
     Raises FitError when an estimate runs away or ``max_rounds`` evaluations did not suffice.
     """
@@ -73,8 +74,8 @@ def marginal_newton(
     for _ in range(max_rounds):
         question = MarginalDerivatives(tuple(search.trial.tolist()), nodes, start.units.columns, description)
         total = yield question  # (2)
-        search.consider(_unpack(total, len(search.trial)))  # (3)
-        record(question, total, search.last_value, search.decrement)
+        accepted = search.consider(_unpack(total, len(search.trial)))  # (3)
+        record(question, total, search.last_value, search.decrement if accepted else np.inf)
         if search.converged(tolerance):  # (4)
             return Maximum(start, search.theta, search.at, tuple(trace))
         if search.runs_away():  # (5)
@@ -101,7 +102,7 @@ class _Search:
     history: list[tuple[float, float, Vector]] = field(default_factory=list)
     """Decrement, smallest curvature and theta of each accepted point."""
 
-    def consider(self, here: Derivatives) -> None:
+    def consider(self, here: Derivatives) -> bool:
         """Accept the evaluated trial if the likelihood rose about as predicted; adapt the radius."""
         self.last_value = here.value
         if self.proposed is not None:
@@ -113,17 +114,23 @@ class _Search:
             elif ratio > 0.75 and self.proposed.bounded:
                 self.radius = 2.5 * self.radius
             if ratio < 1e-3:
-                return
+                return False
         self.theta, self.at = self.trial, here
         newton = propose(here.gradient, here.hessian, np.inf) if self.smallest_curvature > 0.0 else None
         self.decrement = newton.predicted if newton else np.inf
         self.history.append((self.decrement, self.smallest_curvature, self.theta))
+        return True
 
     def converged(self, tolerance: float) -> bool:
-        """Whether the best point is the maximum. The root of twice the decrement is its distance in standard errors."""
-        return (
-            self.decrement <= min(tolerance, DISTANCE_TOLERANCE**2 / 2.0)
-            and float(np.linalg.norm(self.at.gradient)) <= GRADIENT_TOLERANCE
+        """Whether the best point is the maximum. The root of twice the decrement is its distance in standard errors.
+
+        A decrement that no longer shrinks has reached the rounding of the sums: then ``tolerance`` alone counts.
+        """
+        if self.decrement > tolerance or float(np.linalg.norm(self.at.gradient)) > GRADIENT_TOLERANCE:
+            return False
+        at_rounding = len(self.history) > 1 and self.history[-2][0] <= tolerance and self.proposed is not None
+        return self.decrement <= DISTANCE_TOLERANCE**2 / 2.0 or (
+            at_rounding and self.decrement > 0.1 * self.history[-2][0]
         )
 
     @property
@@ -148,8 +155,7 @@ class _Search:
         """
         recent = self.history[-RUNAWAY_POINTS:]
         return len(recent) == RUNAWAY_POINTS and all(
-            0.1 < after[0] / before[0] < 0.7 and after[1] < 0.7 * before[1]
-            for before, after in zip(recent, recent[1:], strict=False)
+            0.1 < after[0] / before[0] < 0.7 and after[1] < 0.7 * before[1] for before, after in pairwise(recent)
         )
 
 

@@ -118,7 +118,9 @@ class FitResult:
 
     def secured(self, protocol: str, bytes_sent_by_site: dict[str, int], seconds: float) -> FitResult:
         """The same fit with what only the program that ran it knows."""
-        security = replace(self.security, protocol=protocol, bytes_sent_by_site=dict(sorted(bytes_sent_by_site.items())))
+        security = replace(
+            self.security, protocol=protocol, bytes_sent_by_site=dict(sorted(bytes_sent_by_site.items()))
+        )
         return replace(self, security=security, seconds={"total": seconds})
 
     def summary(self) -> str:

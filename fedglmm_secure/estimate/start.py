@@ -40,7 +40,10 @@ class Start:
         units = description.standardisation(layout, columns)
         beta, sigma = _maximum(total[head + triangle :].reshape(len(GRID), -1), columns, p)
         ranged = Standardisation(
-            columns, np.array(layout.centre)[list(columns)], np.array(layout.half)[list(columns)], layout.intercept
+            columns,
+            np.array(layout.centre)[list(columns)],
+            np.array(layout.half)[list(columns)],
+            layout.intercept,
         )
         theta = np.append(np.linalg.solve(units.to_original(), ranged.to_original() @ beta), sigma)
         dropped = tuple(name for i, name in enumerate(layout.columns) if i not in columns)
@@ -48,7 +51,7 @@ class Start:
 
 
 def independent_columns(products: Matrix) -> tuple[int, ...]:
-    """Columns that are no linear combination of those before them, from X'X, in order; as R does, the first ones stay."""
+    """Columns that are no linear combination of those before them, from X'X; as in R, the first ones stay."""
     kept: list[int] = []
     for j in range(products.shape[0]):
         explained = 0.0

@@ -33,6 +33,7 @@ def summary(fit: FitResult) -> str:
                     str(fit.n_rows - fit.n_parameters),
                 )
             ],
+            left=0,
         ),
         "Random effects:\n" + _random(fit) + f"\nNumber of obs: {fit.n_rows}{dropped}, groups: {groups}",
         "Fixed effects:\n" + _fixed(fit) + "\n---\nSignif. codes:  0 '***' 0.001 '**' 0.01 '*' 0.05 '.' 0.1 ' ' 1",
@@ -59,7 +60,14 @@ def _random(fit: FitResult) -> str:
 
 def _fixed(fit: FitResult) -> str:
     rows = [
-        (e.name, f"{e.estimate:.5f}", f"{e.std_error:.5f}", f"{e.z:.3f}", _p_value(e.p_value), _stars(e.p_value))
+        (
+            e.name,
+            f"{e.estimate:.5f}",
+            f"{e.std_error:.5f}",
+            f"{e.z:.3f}",
+            _p_value(e.p_value),
+            _stars(e.p_value),
+        )
         for e in fit.fixed_effects
     ]
     return _table(("", "Estimate", "Std. Error", "z value", "Pr(>|z|)", ""), rows)

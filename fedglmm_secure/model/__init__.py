@@ -1,0 +1,1 @@
+"""The model: designs, families, the marginal likelihood, and the answers to questions. No IO, no clock."""

@@ -52,7 +52,7 @@ def _describe(layout: Layout, design: Design) -> Vector:
     )
     parts = [head.vector(), pack_symmetric(products)]
     for quadratic in working_model(layout, design):
-        parts += [[quadratic.constant], quadratic.slope, pack_symmetric(quadratic.curvature)]
+        parts += [np.array([quadratic.constant]), quadratic.slope, pack_symmetric(quadratic.curvature)]
     return np.concatenate(parts)
 
 

@@ -29,9 +29,7 @@ class Description:
 
     def vector(self) -> Vector:
         """The numbers in the order of ``slots``."""
-        return np.concatenate(
-            [[self.rows, self.dropped, self.groups], self.level_counts, self.sums, self.squares]
-        )
+        return np.concatenate([[self.rows, self.dropped, self.groups], self.level_counts, self.sums, self.squares])
 
     @staticmethod
     def slots(layout: Layout) -> tuple[str, ...]:
@@ -52,7 +50,8 @@ class Description:
         if vector.shape != (3 + cells + 2 * p,):
             raise PeerError(f"a description of this study has {3 + cells + 2 * p} numbers, not {vector.shape[0]}")
         counts, sums, squares = np.split(vector[3:], [cells, cells + p])
-        return Description(*map(float, vector[:3]), counts, sums, squares)
+        rows, dropped, groups = vector[:3].tolist()
+        return Description(rows, dropped, groups, counts, sums, squares)
 
     def standardisation(self, layout: Layout, columns: tuple[int, ...]) -> Standardisation:
         """Mean 0 and standard deviation 1 over the pooled rows for every column but the constant one.

@@ -42,12 +42,19 @@ class Block:
         """Each group's value on each of its rows: (..., G) to (..., n)."""
         return np.repeat(groups, self.sizes, axis=-1)
 
-    def weighted_sums(self, rows: Vector) -> Matrix:
-        """The sum of rows_j x_j over each group's rows: (n,) to (G, p)."""
-        pointers = np.append(self.starts, self.y.shape[0])
-        by_group = csr_array((rows, np.arange(rows.shape[0]), pointers), shape=(self.starts.shape[0], rows.shape[0]))
-        result: Matrix = by_group @ self.x
-        return result
+    def weighted_sums(self, rows: Matrix) -> Matrix:
+        """The sum of w_j x_j over each group's rows j, for each of m weightings w: (m, n) to (m, G, p)."""
+        m, n = rows.shape
+        pointers = (n * np.arange(m)[:, None] + self.starts).ravel()
+        sparse = csr_array(
+            (
+                rows.ravel(),
+                np.tile(np.arange(n, dtype=np.int32), m),
+                np.append(pointers, m * n).astype(np.int32),
+            ),
+            shape=(len(pointers), n),
+        )
+        return np.asarray(sparse @ self.x).reshape(m, -1, self.x.shape[1])
 
 
 def blocks(design: Design, columns: list[int], centre: Vector, scale: Vector) -> Iterator[Block]:
@@ -62,7 +69,7 @@ def blocks(design: Design, columns: list[int], centre: Vector, scale: Vector) ->
         last = max(int(np.searchsorted(ends, low + BLOCK_ROWS, side="right")), first + 1)
         rows = slice(low, int(ends[last - 1]))
         yield Block(
-            x=(design.x[rows][:, columns] - centre) / scale,
+            x=np.ascontiguousarray((design.x[rows][:, columns] - centre) / scale),
             z=design.z[rows, 0],
             y=design.y[rows],
             offset=design.offset[rows],

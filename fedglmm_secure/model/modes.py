@@ -38,13 +38,11 @@ def conditional_modes(block: Block, family: Family, fixed: Vector, sigma: float)
 
 
 def curvatures(block: Block, family: Family, fixed: Vector, sigma: float, v: Vector) -> Vector:
-    """H = -g_vv at v, shape (G,): 1 / H is the variance of v given the data, to the order of Laplace's approximation."""
+    """H = -g_vv at v, shape (G,): 1 / H is about the variance of v given the data (Laplace)."""
     return _conditional(block, family, fixed, sigma * block.z, v)[2]
 
 
-def _conditional(
-    block: Block, family: Family, fixed: Vector, z: Vector, v: Vector
-) -> tuple[Vector, Vector, Vector]:
+def _conditional(block: Block, family: Family, fixed: Vector, z: Vector, v: Vector) -> tuple[Vector, Vector, Vector]:
     """g, its gradient and its negative second derivative H >= 1, a group each."""
     density, first, second = family.derivatives(fixed + z * block.spread(v), block.y, block.weights, 2)
     value = block.sums(density) - v * v / 2.0

@@ -86,16 +86,15 @@ class _Mode:
     def find(block: Block, family: Family, fixed: Vector, sigma: float) -> _Mode:
         """Step (1)."""
         v = conditional_modes(block, family, fixed, sigma)
-        z, sums, weighted = block.z, block.sums, block.weighted_sums
-        density, l1, l2, l3, l4 = family.derivatives(
-            fixed + sigma * z * block.spread(v), block.y, block.weights, 4
-        )
+        z, sums = block.z, block.sums
+        density, l1, l2, l3, l4 = family.derivatives(fixed + sigma * z * block.spread(v), block.y, block.weights, 4)
         S1, S2, S3, S4 = sums(z * l1), sums(z**2 * l2), sums(z**3 * l3), sums(z**4 * l4)
+        x2, x3, x4 = block.weighted_sums(np.stack([z * l2, z**2 * l3, z**3 * l4]))
         H = 1.0 - sigma**2 * S2
         g_vvv = sigma**3 * S3
-        g_vt = np.column_stack([sigma * weighted(z * l2), sigma * v * S2 + S1])
-        g_vvt = np.column_stack([sigma**2 * weighted(z**2 * l3), sigma**2 * v * S3 + 2 * sigma * S2])
-        g_vvvt = np.column_stack([sigma**3 * weighted(z**3 * l4), sigma**3 * v * S4 + 3 * sigma**2 * S3])
+        g_vt = np.column_stack([sigma * x2, sigma * v * S2 + S1])
+        g_vvt = np.column_stack([sigma**2 * x3, sigma**2 * v * S3 + 2 * sigma * S2])
+        g_vvvt = np.column_stack([sigma**3 * x4, sigma**3 * v * S4 + 3 * sigma**2 * S3])
         v_t = g_vt / H[:, None]
         H_t = -(g_vvv[:, None] * v_t + g_vvt)
         omega = 1.0 / np.sqrt(H)
@@ -149,10 +148,11 @@ class _Nodes:
             return np.asarray(np.einsum("kg,kg->g", pi, a))
 
         # G_t = g_v b_t + g_t, (K, G, P), with b_t = v_t + c_k omega_t and g_t = S l' a
-        g_t = np.dstack([np.stack([block.weighted_sums(row) for row in l1]), b * S1])
+        g_t = np.dstack([block.weighted_sums(l1), b * S1])
         gradients = g_v[:, :, None] * (mode.v_t + c[:, :, None] * mode.omega_t) + g_t
         mean_gradient = np.einsum("kg,kgp->gp", pi, gradients)
         deviations = (np.sqrt(pi)[:, :, None] * (gradients - mean_gradient)).reshape(-1, gradients.shape[2])
+        x2, x2_c = block.weighted_sums(np.stack([z * rows, z * rows_c]))
         return _Nodes(
             log_mean=np.log(total),
             mean_gradient=mean_gradient,
@@ -164,8 +164,8 @@ class _Nodes:
             g_vv=mean(g_vv),
             g_vv_c=mean(c * g_vv),
             g_vv_cc=mean(c * c * g_vv),
-            g_vt=np.column_stack([sigma * block.weighted_sums(z * rows), mean(g_vs)]),
-            g_vt_c=np.column_stack([sigma * block.weighted_sums(z * rows_c), mean(c * g_vs)]),
+            g_vt=np.column_stack([sigma * x2, mean(g_vs)]),
+            g_vt_c=np.column_stack([sigma * x2_c, mean(c * g_vs)]),
             bbS2=mean(b * b * S2),
         )
 

@@ -1,4 +1,4 @@
-"""The only things a coordinator may ask. Each states its meaning in plain words and a name for each number of its answer.
+"""The only things a coordinator may ask. Each states its meaning in plain words and names each number of its answer.
 
 A question is a frozen value; a site answers it from its own rows with the pure function ``answers.answer``. Only the
 sum of all sites' answers is ever seen outside a site.
@@ -68,7 +68,10 @@ class MarginalDerivatives:
 
     def slots(self, layout: Layout) -> tuple[str, ...]:
         """A name for each number of the answer, in order: 1 + P + P(P+1)/2 of them."""
-        names = (*(layout.columns[i] for i in self.columns), *(f"sd of {t} by {layout.group}" for t in layout.terms))
+        names = (
+            *(layout.columns[i] for i in self.columns),
+            *(f"sd of {t} by {layout.group}" for t in layout.terms),
+        )
         return (
             "log-likelihood",
             *(f"gradient in {name}" for name in names),

@@ -66,11 +66,13 @@ def working_model(layout: Layout, design: Design) -> Iterator[Quadratic]:
     columns = list(range(len(layout.columns)))
     pieces = list(blocks(design, columns, np.array(layout.centre), np.array(layout.half)))
     family = FAMILIES[layout.family]
-    beta, effects = np.zeros(len(columns)), np.zeros(design.groups)
+    beta: Vector = np.zeros(len(columns))
+    effects: Vector = np.zeros(design.groups)
     for _ in range(MAX_STEPS):
         working = _at(pieces, family, beta, effects)
         marginal = working.marginal(FIRST_SIGMA)
-        new = np.linalg.solve(marginal.curvature + RIDGE * np.eye(len(beta)), marginal.slope)
+        ridge = RIDGE * np.eye(len(beta))
+        new = np.asarray(np.linalg.solve(marginal.curvature + ridge, marginal.slope), dtype=np.float64)
         residual = working.response - working.mixed @ new
         effects = residual * FIRST_SIGMA**2 / (1.0 + FIRST_SIGMA**2 * working.precision)
         settled = np.max(np.abs(new - beta), initial=0.0) < 1e-6
@@ -82,7 +84,7 @@ def working_model(layout: Layout, design: Design) -> Iterator[Quadratic]:
 
 
 def _at(pieces: list[Block], family: Family, beta: Vector, effects: Vector) -> _Working:
-    """Weights W = -l'' and working responses zeta = eta + l'/W, without the offset, summed (W zeta needs no division)."""
+    """Sums of weights W = -l'' and working responses zeta = eta + l'/W, eta without the offset."""
     parts = []
     for block in pieces:
         eta = block.x @ beta + block.z * block.spread(effects[block.groups])
@@ -93,7 +95,7 @@ def _at(pieces: list[Block], family: Family, beta: Vector, effects: Vector) -> _
                 block.x.T @ (block.x * weights[:, None]),
                 block.x.T @ weighted_response,
                 block.sums(block.z**2 * weights),
-                block.weighted_sums(block.z * weights),
+                block.weighted_sums((block.z * weights)[None])[0],
                 block.sums(block.z * weighted_response),
             )
         )

@@ -151,7 +151,7 @@ class _SiteAtHand:
         if message.offer is not None:
             self.machine.open(message.offer)
         self.machine.receive(message.request)
-        check_question(self._study, message.question)
+        check_question(self._study, message.question, message.request.number)
         values = answer(message.question, self._study.layout, self.design)
         record, contribution = self.machine.answer(values, message.question.slots(self._study.layout))
         self.journal.append(record)

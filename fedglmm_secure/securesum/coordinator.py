@@ -97,16 +97,12 @@ class Coordinator:
         """
         site, number = contribution.site, contribution.number
         if site not in self._terms.keys or contribution.session_id != self.session_id:
-            raise PeerError(
-                f"a contribution of {site!r} does not belong to this session; start that site again"
-            )
+            raise PeerError(f"a contribution of {site!r} does not belong to this session; start that site again")
         seen = self._seen.get((number, site))
         fingerprint = hashlib.sha256(contribution.vector).digest()
         if seen is not None:
             if seen != fingerprint or contribution.attempt != 0:
-                raise PeerError(
-                    f"site {site!r} sent two different vectors to sum {number}; start the session again"
-                )
+                raise PeerError(f"site {site!r} sent two different vectors to sum {number}; start the session again")
             self._machine.move(CoordinatorEvent.SAME_CONTRIBUTION)
             return
         self._machine.require(CoordinatorEvent.CONTRIBUTION)
@@ -124,9 +120,7 @@ class Coordinator:
         """
         self._machine.require(CoordinatorEvent.TOTAL)
         if self.missing():
-            raise PeerError(
-                f"no sum without the contribution of {', '.join(self.missing())}; wait for all sites"
-            )
+            raise PeerError(f"no sum without the contribution of {', '.join(self.missing())}; wait for all sites")
         sites = len(self._terms.names)
         total = ring.decode_sum(self._protection.combine(self._vectors.values()), sites)
         if total[0] != sites:

@@ -130,9 +130,7 @@ def _check_sum(session_id: bytes, number: int, attempt: int) -> None:
 
 def _check_vector(vector: bytes) -> None:
     if not vector or len(vector) % ELEMENT_BYTES or len(vector) > MAX_LENGTH * ELEMENT_BYTES:
-        raise PeerError(
-            f"a vector of {len(vector)} bytes is not 1..{MAX_LENGTH} numbers of {ELEMENT_BYTES} bytes"
-        )
+        raise PeerError(f"a vector of {len(vector)} bytes is not 1..{MAX_LENGTH} numbers of {ELEMENT_BYTES} bytes")
 
 
 def _check_ascending(what: str, names: tuple[str, ...]) -> None:

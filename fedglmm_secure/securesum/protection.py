@@ -71,7 +71,5 @@ PROTECTIONS = {
 def protection_of(protocol: str) -> Protection:
     """The protection of that name; InputError names those that exist."""
     if protocol not in PROTECTIONS:
-        raise InputError(
-            f"the protocol {protocol!r} is not available; use one of {', '.join(sorted(PROTECTIONS))}"
-        )
+        raise InputError(f"the protocol {protocol!r} is not available; use one of {', '.join(sorted(PROTECTIONS))}")
     return PROTECTIONS[protocol]

@@ -41,17 +41,11 @@ class Terms:
                 "sites with different names"
             )
         if len(set(self.keys.values())) != len(names):
-            raise InputError(
-                "two sites of the study's roster have the same public key; give each site its own"
-            )
+            raise InputError("two sites of the study's roster have the same public key; give each site its own")
         if len(self.study_digest) != DIGEST_BYTES or any(len(key) != KEY_BYTES for _, key in self.roster):
-            raise InputError(
-                f"the study's digest and each public key in its roster must have {KEY_BYTES} bytes"
-            )
+            raise InputError(f"the study's digest and each public key in its roster must have {KEY_BYTES} bytes")
         if self.minimum_sites < SMALLEST_COHORT or self.max_sums < 1:
-            raise InputError(
-                f"minimum_sites must be at least {SMALLEST_COHORT}, and the sums of a fit at least 1"
-            )
+            raise InputError(f"minimum_sites must be at least {SMALLEST_COHORT}, and the sums of a fit at least 1")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -137,9 +131,7 @@ def check_hello(terms: Terms, hello: Hello) -> None:
     Raises RefusalError for a stranger or another study, PeerError for a wrong signature.
     """
     if hello.site not in terms.keys:
-        raise RefusalError(
-            f"site {hello.site!r} is not in the study's roster; add it to the study, or leave it out"
-        )
+        raise RefusalError(f"site {hello.site!r} is not in the study's roster; add it to the study, or leave it out")
     if hello.study_digest != terms.study_digest:
         raise RefusalError(
             f"site {hello.site!r} has another version of the study (digest {hello.study_digest.hex()[:16]}, "
@@ -174,9 +166,7 @@ def open_offer(terms: Terms, offer: SessionOffer) -> Session:
     nonces = {offer.coordinator_nonce, *(hello.nonce for hello in offer.hellos)}
     mask_keys = {hello.site: hello.mask_public_key for hello in offer.hellos}
     if len(nonces) != len(offered) + 1 or len(set(mask_keys.values())) != len(offered):  # (3)
-        raise PeerError(
-            "two parties of the session offer have the same nonce or mask key; start the session again"
-        )
+        raise PeerError("two parties of the session offer have the same nonce or mask key; start the session again")
     return Session(_session_id(terms, offer), mask_keys)
 
 

@@ -89,9 +89,7 @@ class Site:
         if self._hello not in offer.hellos:
             raise PeerError("the coordinator changed this site's own hello; do not trust this coordinator")
         if session.id in self._earlier_sessions:
-            raise PeerError(
-                "the coordinator offers a session that this site's journal already holds; start a new one"
-            )
+            raise PeerError("the coordinator offers a session that this site's journal already holds; start a new one")
         self._protection.join(session, self.name)
         self._offer, self._session = offer, session
         self._machine.move(SiteEvent.OFFER)
@@ -152,9 +150,7 @@ class Site:
                 f"{len(self._terms.names)} sites; all sites of the roster must take part"
             )
         if request.attempt != 0:
-            raise PeerError(
-                f"the coordinator repeats sum {request.number}; a sum without dropouts has one attempt"
-            )
+            raise PeerError(f"the coordinator repeats sum {request.number}; a sum without dropouts has one attempt")
         if request.number > self._terms.max_sums:
             raise RefusalError(
                 f"the coordinator asks for more than the {self._terms.max_sums} sums that the study allows; "
@@ -164,9 +160,7 @@ class Site:
     def _check_number(self, number: int) -> None:
         last = self._request.number if self._request else 0
         if number <= last:
-            raise PeerError(
-                f"the coordinator asks for sum {number} again after sum {last}; a site answers in order"
-            )
+            raise PeerError(f"the coordinator asks for sum {number} again after sum {last}; a site answers in order")
         if number != last + 1:
             raise PeerError(f"the coordinator skips from sum {last} to sum {number}; a site answers in order")
 

@@ -21,7 +21,7 @@ def warnings(study: Study) -> Iterator[str]:
         )
     if minimum == 2:
         yield (
-            "security.minimum_sites: with 2, a sum over two sites shows each the other's contribution; "
+            "security.minimum_sites: with 2, whoever knows one site's contribution reads the other's from the sum; "
             "every site must know that before it approves"
         )
     if study.security.protocol == "plain":

@@ -19,13 +19,9 @@ def check_variables(model: Model, formula: Formula, variables: Mapping[str, Vari
     """Every variable the model uses is declared, with a type that fits its place; InputError otherwise."""
     for name in variables:
         if name == SITE:
-            raise InputError(
-                "variables.site: must not be declared: `site` is the site itself; rename the column"
-            )
+            raise InputError("variables.site: must not be declared: `site` is the site itself; rename the column")
         if len(name) > 64 or not NAME.fullmatch(name):
-            raise InputError(
-                f"variables: {name[:64]!r} is not a name (letters, digits, _ and .); rename the column"
-            )
+            raise InputError(f"variables: {name[:64]!r} is not a name (letters, digits, _ and .); rename the column")
     terms = all_terms(formula)
     groups = tuple(term.group for term in formula.random)
     for name in (formula.response, *covariates_of(*terms)):
@@ -63,9 +59,7 @@ def all_terms(formula: Formula) -> tuple[ModelTerm, ...]:
 
 def _declared(name: str, variables: Mapping[str, Variable], key: str) -> Variable:
     if name == SITE:
-        raise InputError(
-            f"{key}: `site` can only be a group, as in (1 | site); remove it from the other terms"
-        )
+        raise InputError(f"{key}: `site` can only be a group, as in (1 | site); remove it from the other terms")
     if name not in variables:
         hint = nearest(name, variables) or f"; add a table [variables.{name}]"
         raise InputError(f"{key}: `{name}` is not declared{hint}")
@@ -82,9 +76,7 @@ def _check_outcome(
             f'not "{variables[name].type}"'
         )
     if name in covariates or name in (term.group for term in formula.random):
-        raise InputError(
-            f"model.formula: `{name}` is the outcome and cannot explain itself; remove it on the right"
-        )
+        raise InputError(f"model.formula: `{name}` is the outcome and cannot explain itself; remove it on the right")
 
 
 def _check_term(term: ModelTerm, variables: Mapping[str, Variable]) -> None:
@@ -97,9 +89,7 @@ def _check_term(term: ModelTerm, variables: Mapping[str, Variable]) -> None:
     for factor in filter(is_expression, term.factors):
         for name in factor_variables(factor):
             if is_category(variables[name]):
-                raise InputError(
-                    f"model.formula: `{factor}` does arithmetic on `{name}`, which is not a number"
-                )
+                raise InputError(f"model.formula: `{factor}` does arithmetic on `{name}`, which is not a number")
 
 
 def _check_group(name: str, variables: Mapping[str, Variable]) -> None:
@@ -122,8 +112,6 @@ def _distinct(key: str, sites: Sequence[Site]) -> None:
     for site in sites:
         value = getattr(site, key)
         if value in seen:
-            raise InputError(
-                f"sites.{key}: `{seen[value]}` and `{site.name}` have the same; each needs its own"
-            )
+            raise InputError(f"sites.{key}: `{seen[value]}` and `{site.name}` have the same; each needs its own")
         if value is not None:
             seen[value] = site.name

@@ -89,13 +89,9 @@ def _factorize(column: pd.Series, where: str) -> tuple[Index, list[str]]:
     try:
         codes, uniques = pd.factorize(column)
     except TypeError:
-        raise TableError(
-            f"{where}: holds values that are neither text nor numbers; write one value a cell"
-        ) from None
+        raise TableError(f"{where}: holds values that are neither text nor numbers; write one value a cell") from None
     words = [level_text(value) for value in uniques]
-    place = np.array(
-        [-1 if word in MISSING else number for number, word in enumerate(words)] + [-1], dtype=np.intp
-    )
+    place = np.array([-1 if word in MISSING else number for number, word in enumerate(words)] + [-1], dtype=np.intp)
     return place[codes], words
 
 

@@ -62,9 +62,7 @@ def variables_of(tree: ast.expr) -> tuple[str, ...]:
     if isinstance(tree, ast.Name):
         return (tree.id,)
     parts = tree.args if isinstance(tree, ast.Call) else ast.iter_child_nodes(tree)
-    return tuple(
-        dict.fromkeys(name for part in parts if isinstance(part, ast.expr) for name in variables_of(part))
-    )
+    return tuple(dict.fromkeys(name for part in parts if isinstance(part, ast.expr) for name in variables_of(part)))
 
 
 def evaluate(tree: ast.expr, columns: Mapping[str, Vector]) -> Vector:
@@ -96,15 +94,12 @@ def _check(tree: ast.expr, text: str) -> None:
             return
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             if abs(number) > _LARGEST_CONSTANT:
-                raise InputError(
-                    f"model.formula: `{text}` holds a number that is too large; use a smaller one"
-                )
+                raise InputError(f"model.formula: `{text}` holds a number that is too large; use a smaller one")
         case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
             _check(operand, text)
         case ast.BinOp(op=ast.BitXor()):
             raise InputError(
-                f"model.formula: in `{text}` the sign ^ is not a power; "
-                "write `**`, as in `I(age**2)` or `{age**2}`"
+                f"model.formula: in `{text}` the sign ^ is not a power; write `**`, as in `I(age**2)` or `{{age**2}}`"
             )
         case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _OPERATORS:
             _check(left, text)
@@ -125,8 +120,7 @@ def _refuse_call(function: str, text: str) -> NoReturn:
         raise InputError(f"model.formula: in `{text}`, `{function}` takes exactly one argument")
     if function in _DATA_DEPENDENT:
         raise InputError(
-            f"model.formula: `{function}` looks at the data and would differ between sites; "
-            f"{_DATA_DEPENDENT[function]}"
+            f"model.formula: `{function}` looks at the data and would differ between sites; {_DATA_DEPENDENT[function]}"
         )
     if function in _CATEGORICAL:
         raise InputError(
@@ -134,6 +128,5 @@ def _refuse_call(function: str, text: str) -> NoReturn:
             "its levels, the reference first"
         )
     raise InputError(
-        f"model.formula: `{function}` is not a function of the formula language; "
-        f"use {', '.join(sorted(FUNCTIONS))}"
+        f"model.formula: `{function}` is not a function of the formula language; use {', '.join(sorted(FUNCTIONS))}"
     )

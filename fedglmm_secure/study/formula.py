@@ -97,9 +97,7 @@ def _summand(text: str) -> str:
 def _random_term(text: str) -> RandomTerm:
     """The parts of ``(terms | group)``, which must be all of ``text``."""
     if "||" in text:
-        raise _problem(
-            f"`{text}`: `||` is not supported; write `(1 | g) + (0 + x | g)` for uncorrelated terms"
-        )
+        raise _problem(f"`{text}`: `||` is not supported; write `(1 | g) + (0 + x | g)` for uncorrelated terms")
     inside = text.removeprefix("(").removesuffix(")")
     terms, _, group = inside.partition("|")
     if len(inside) != len(text) - 2 or "|" in group or not _balanced(terms):

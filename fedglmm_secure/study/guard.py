@@ -11,16 +11,19 @@ from fedglmm_secure.model.questions import Describe, MarginalDerivatives, Questi
 from fedglmm_secure.study.schema import Disclosure
 from fedglmm_secure.study.study import Study
 
-MAX_PARAMETER = 1e6
-"""Far above any estimate in standardised units; beyond it the linear predictor would overflow."""
+MAX_PARAMETER = 30.0
+"""In standardised units, where estimates are seldom above 5. Far out, all but a few rows lose their weight in the
+derivatives, so that a coordinator who lies could single rows out (docs/threat-model.md)."""
 
 
-def check_question(study: Study, question: Question) -> None:
-    """Raise RefusalError or PeerError unless this study lets a coordinator ask this question.
+def check_question(study: Study, question: Question, number: int) -> None:
+    """Raise RefusalError or PeerError unless this study lets a coordinator ask this question as sum ``number``.
 
-    The pooled disclosure limits are checked with every question after the first: before any derivative is computed,
-    and on the very description that the other sites of the same sum were told.
+    A fit describes first, once. The pooled disclosure limits are checked with every question after that: before any
+    derivative is computed, and on the very description that the other sites of the same sum were told.
     """
+    if isinstance(question, Describe) != (number == 1):
+        raise PeerError(f"the coordinator asks to {question.kind} in sum {number}; only the first sum describes")
     match question:
         case Describe():
             return
@@ -38,20 +41,19 @@ def _check_parameters(study: Study, question: MarginalDerivatives) -> None:
             "do not trust this coordinator"
         )
     columns = question.columns
-    if list(columns) != sorted(set(columns)) or not set(columns) <= set(range(len(layout.columns))):
-        raise PeerError(
-            "the coordinator asks for columns that the study does not have; do not trust this coordinator"
-        )
+    if not columns or list(columns) != sorted(set(columns)) or columns[0] < 0 or columns[-1] >= len(layout.columns):
+        raise PeerError("the coordinator asks for columns that the study does not have; do not trust this coordinator")
     parameters = len(columns) + len(layout.terms)
     if len(question.theta) != parameters:
         raise PeerError(f"the coordinator sends {len(question.theta)} parameters for a model of {parameters}")
     if not all(abs(value) <= MAX_PARAMETER for value in question.theta):
-        raise PeerError("the coordinator asks for a likelihood at parameters out of range; do not trust it")
+        raise PeerError(
+            f"the coordinator asks for derivatives at parameters above {MAX_PARAMETER:g} standardised units, where "
+            "single rows could be told apart; do not trust this coordinator"
+        )
 
 
-def check_disclosure(
-    description: Description, layout: Layout, disclosure: Disclosure, parameters: int
-) -> None:
+def check_disclosure(description: Description, layout: Layout, disclosure: Disclosure, parameters: int) -> None:
     """Raise RefusalError when the pooled data are too few for what would be released.
 
     (1) no non-empty cell of the outcome or of a covariate level below ``minimum_cell``; (2) not more parameters than

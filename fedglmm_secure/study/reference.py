@@ -27,7 +27,7 @@ from fedglmm_secure.study.values import is_zero_one
 Variables = Mapping[str, Variable]
 
 INTERCEPT = "Intercept"
-MAX_COLUMNS = 500
+MAX_COLUMNS = 300
 _BLOCK_ROWS = 500
 _POINTS = (17, 9, 5, 3, 2)
 """How many values of a numeric variable are tried, most first; mostly odd, to include mid-range."""
@@ -99,9 +99,7 @@ def reference_table(terms: Sequence[ModelTerm], variables: Variables) -> pd.Data
         choices = _choices(term, variables)
         rows += [{**still, **dict(zip(term.variables, row, strict=True))} for row in product(*choices)]
     columns = {name: [row[name] for row in rows] for name in names}
-    return pd.DataFrame(
-        {name: as_column(columns[name], variables[name]) for name in names}, index=range(len(rows))
-    )
+    return pd.DataFrame({name: as_column(columns[name], variables[name]) for name in names}, index=range(len(rows)))
 
 
 def as_column(values: Sequence[object], variable: Variable) -> pd.Series:
@@ -116,9 +114,7 @@ def _choices(term: ModelTerm, variables: Variables) -> list[list[object]]:
         choices = [_values(variables[name], points) for name in term.variables]
         if prod(map(len, choices)) <= _BLOCK_ROWS:
             return choices
-    raise InputError(
-        f"model.formula: `{term.text}` combines too many levels; drop a variable or merge levels"
-    )
+    raise InputError(f"model.formula: `{term.text}` combines too many levels; drop a variable or merge levels")
 
 
 def _values(variable: Variable, points: int) -> list[object]:
@@ -143,9 +139,7 @@ def _scale(columns: Columns, table: pd.DataFrame) -> tuple[tuple[float, ...], tu
     """Mid-range and half-range of each column; 0 and max |x| where no intercept could absorb the centring."""
     names = columns.names
     if len(names) > MAX_COLUMNS or len(set(names)) < len(names):
-        raise InputError(
-            f"model.formula: makes {len(names)} coefficients; at most {MAX_COLUMNS}, all named apart, fit"
-        )
+        raise InputError(f"model.formula: makes {len(names)} coefficients; at most {MAX_COLUMNS}, all named apart, fit")
     x = columns.matrix(table)
     low, high = x.min(axis=0), x.max(axis=0)
     constant = np.array([name == INTERCEPT for name in names])

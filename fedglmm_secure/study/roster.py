@@ -32,9 +32,7 @@ def decode_public_key(text: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != KEY_BYTES:
-        raise InputError(
-            "is not the base64 text of a 32-byte Ed25519 key; copy it from the site's public.toml"
-        )
+        raise InputError("is not the base64 text of a 32-byte Ed25519 key; copy it from the site's public.toml")
     return key
 
 

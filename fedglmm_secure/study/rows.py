@@ -118,9 +118,7 @@ def _matrix(columns: Columns, table: pd.DataFrame, source: str) -> Matrix:
     bad = ~np.isfinite(matrix).all(axis=0)
     if bad.any():
         name = columns.names[int(np.argmax(bad))]
-        raise TableError(
-            f"{source}: `{name}` is not finite in some rows; narrow the declared range in the study"
-        )
+        raise TableError(f"{source}: `{name}` is not finite in some rows; narrow the declared range in the study")
     return matrix
 
 

@@ -71,9 +71,7 @@ def _certificate(value: str) -> str:
     lines = [line.strip() for line in value.strip().splitlines()]
     text = "\n".join(line for line in lines if line) + "\n"
     if len(text) > 10_000 or not _PEM.fullmatch(text):
-        raise problem(
-            "must be one PEM certificate, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----"
-        )
+        raise problem("must be one PEM certificate, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----")
     return text
 
 
@@ -81,15 +79,11 @@ def _levels(value: object) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not value:
         raise problem('must be a list of levels, such as ["no", "yes"]')
     for level in value:
-        if not isinstance(level, (str, int, float)) or (
-            isinstance(level, float) and not math.isfinite(level)
-        ):
+        if not isinstance(level, (str, int, float)) or (isinstance(level, float) and not math.isfinite(level)):
             raise problem(f"must hold text or numbers, not {level!r}")
         text = level_text(level)
         if text in MISSING:
-            raise problem(
-                f"must not hold {level!r}, which means a missing value in a table; use another word"
-            )
+            raise problem(f"must not hold {level!r}, which means a missing value in a table; use another word")
         if len(text) > 100 or not text.isprintable():
             raise problem("must hold at most 100 printable characters a level")
     levels = tuple(level_text(level) for level in value)
@@ -170,9 +164,7 @@ class Model(Table):
     @model_validator(mode="after")
     def _nodes_fit_method(self) -> Model:
         if self.method != "agh" and self.nodes != 1:
-            raise problem(
-                f'must be 1 with method = "{self.method}"; use method = "agh" for more nodes', "nodes"
-            )
+            raise problem(f'must be 1 with method = "{self.method}"; use method = "agh" for more nodes', "nodes")
         return self
 
 
@@ -195,9 +187,7 @@ class Variable(Table):
     def _keys_fit_type(self) -> Variable:
         discrete = self.type in ("binary", "categorical")
         if discrete and self.levels is None:
-            raise problem(
-                f'is missing; a {self.type} variable needs its levels, such as ["no", "yes"]', "levels"
-            )
+            raise problem(f'is missing; a {self.type} variable needs its levels, such as ["no", "yes"]', "levels")
         if self.type == "binary" and len(self.levels or ()) != 2:
             raise problem(f"must be exactly 2 for a binary variable, not {len(self.levels or ())}", "levels")
         if self.type == "categorical" and len(self.levels or ()) < 2:
@@ -213,9 +203,7 @@ class Variable(Table):
 
     def _refuse_foreign_keys(self, discrete: bool) -> None:
         if self.levels is not None and not discrete and not self.shared:
-            raise problem(
-                f'belongs to binary and categorical variables, not to type = "{self.type}"', "levels"
-            )
+            raise problem(f'belongs to binary and categorical variables, not to type = "{self.type}"', "levels")
         if self.range is not None and self.type not in ("numeric", "count"):
             raise problem(f'belongs to numeric and count variables, not to type = "{self.type}"', "range")
         if self.shared and self.type != "group":

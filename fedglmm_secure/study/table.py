@@ -42,9 +42,7 @@ def _csv(name: str, data: bytes) -> pd.DataFrame:
         header = _header(name, next((row for row in reader if row), []))
         rows = [_row(name, reader.line_num, row, len(header)) for row in reader if row]
     except csv.Error as error:
-        raise TableError(
-            f"{name}: line {reader.line_num} is not valid CSV ({error}); correct that line"
-        ) from None
+        raise TableError(f"{name}: line {reader.line_num} is not valid CSV ({error}); correct that line") from None
     cells = [[None if cell.strip() in MISSING else cell for cell in row] for row in rows]
     return pd.DataFrame(cells, columns=header, dtype="str")
 
@@ -54,18 +52,14 @@ def _header(name: str, row: Sequence[str]) -> list[str]:
     if not any(header):
         raise TableError(f"{name}: has no header; the first line must hold the names of the columns")
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-        raise TableError(
-            f"{name}: its columns are not separated by commas; save the table as CSV with commas"
-        )
+        raise TableError(f"{name}: its columns are not separated by commas; save the table as CSV with commas")
     _refuse_duplicates(name, header)
     return header
 
 
 def _row(name: str, line: int, row: list[str], width: int) -> list[str]:
     if len(row) != width:
-        raise TableError(
-            f"{name}: line {line} has {len(row)} cells where the header has {width}; correct that line"
-        )
+        raise TableError(f"{name}: line {line} has {len(row)} cells where the header has {width}; correct that line")
     return row
 
 
@@ -83,6 +77,4 @@ def _parquet(name: str, data: bytes) -> pd.DataFrame:
 def _refuse_duplicates(name: str, columns: Sequence[str]) -> None:
     for column in columns:
         if columns.count(column) > 1:
-            raise TableError(
-                f"{name}: column {column or '(without a name)'} stands twice; keep one or rename it"
-            )
+            raise TableError(f"{name}: column {column or '(without a name)'} stands twice; keep one or rename it")

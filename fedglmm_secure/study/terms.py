@@ -60,9 +60,7 @@ class ModelTerm:
 def parse_terms(text: str) -> tuple[ModelTerm, ...]:
     """The expanded terms of ``text``, with the intercept unless it is taken out; raises InputError."""
     if "|" in text or "~" in text:
-        raise InputError(
-            f"model.formula: in `{text}` a bar or tilde is out of place; random terms are `(1 | g)`"
-        )
+        raise InputError(f"model.formula: in `{text}` a bar or tilde is out of place; random terms are `(1 | g)`")
     try:
         tokens = list(_PARSER.get_tokens(text))
         for token in tokens:
@@ -74,9 +72,7 @@ def parse_terms(text: str) -> tuple[ModelTerm, ...]:
     except InputError:
         raise
     except Exception as error:  # malformed text makes formulaic's parser fail in many ways; here all mean one
-        raise InputError(
-            f"model.formula: `{text}` cannot be read as a sum of terms{_reason(error)}"
-        ) from None
+        raise InputError(f"model.formula: `{text}` cannot be read as a sum of terms{_reason(error)}") from None
     return tuple(ModelTerm(Term([_plain(factor) for factor in term.factors])) for term in terms)
 
 
@@ -141,9 +137,7 @@ def _check_token(token: Any, text: str) -> None:
     elif str(token) == ".":
         raise InputError("model.formula: `.` would mean every column of a table; name the variables instead")
     elif token.kind is Token.Kind.VALUE and not token.token.replace(".", "", 1).isdecimal():
-        raise InputError(
-            f"model.formula: {token.token} in `{text}` is text; a formula holds variables and numbers"
-        )
+        raise InputError(f"model.formula: {token.token} in `{text}` is text; a formula holds variables and numbers")
 
 
 def _plain(factor: Any) -> Any:

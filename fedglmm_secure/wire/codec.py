@@ -92,9 +92,7 @@ def decode_coordinator(data: bytes) -> CoordinatorMessage:
         case "wait":
             return Wait()
         case _:
-            raise PeerError(
-                "the coordinator sent a message of an unknown kind; use the same version everywhere"
-            )
+            raise PeerError("the coordinator sent a message of an unknown kind; use the same version everywhere")
 
 
 def _parse(message: Message, data: bytes) -> None:
@@ -171,7 +169,5 @@ def _next_from_pb(message: pb.Next) -> Next:
     sent = message.request
     question = question_from_pb(sent.question)
     canonical = questions.encode(question)
-    request = SumRequest(
-        sent.session_id, sent.number, sent.attempt, tuple(sent.participants), canonical, sent.length
-    )
+    request = SumRequest(sent.session_id, sent.number, sent.attempt, tuple(sent.participants), canonical, sent.length)
     return Next(offer, request, question)

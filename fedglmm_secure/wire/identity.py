@@ -56,9 +56,7 @@ class Identity:
         try:
             key = load_pem_private_key(self.signing_key_pem, password=None)
         except (ValueError, TypeError) as error:
-            raise InputError(
-                f"{SIGNING_KEY} is not a private key in PEM; make one with `fedglmm keys new`"
-            ) from error
+            raise InputError(f"{SIGNING_KEY} is not a private key in PEM; make one with `fedglmm keys new`") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise InputError(f"{SIGNING_KEY} is not an Ed25519 key; make one with `fedglmm keys new`")
         return SigningIdentity(key)
@@ -88,9 +86,7 @@ def generate() -> Identity:
     """A new identity, from the operating system's randomness."""
     signing, tls = Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
     pem = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return Identity(
-        signing.private_bytes(*pem), tls.private_bytes(*pem), _self_signed(tls).public_bytes(Encoding.PEM)
-    )
+    return Identity(signing.private_bytes(*pem), tls.private_bytes(*pem), _self_signed(tls).public_bytes(Encoding.PEM))
 
 
 def certificate_der(pem: str | bytes) -> bytes:
@@ -98,9 +94,7 @@ def certificate_der(pem: str | bytes) -> bytes:
     try:
         loaded = x509.load_pem_x509_certificate(pem.encode() if isinstance(pem, str) else pem)
     except ValueError as error:
-        raise InputError(
-            "a certificate in the study is not in PEM; add the site again from its public.toml"
-        ) from error
+        raise InputError("a certificate in the study is not in PEM; add the site again from its public.toml") from error
     return loaded.public_bytes(Encoding.DER)
 
 

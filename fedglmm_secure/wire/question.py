@@ -39,9 +39,7 @@ def question_from_pb(message: pb.Question) -> Question:
         case "marginal_derivatives":
             asked = message.marginal_derivatives
             if not 1 <= asked.nodes <= MAX_NODES:
-                raise PeerError(
-                    f"the coordinator asks for {asked.nodes} quadrature nodes, outside 1..{MAX_NODES}"
-                )
+                raise PeerError(f"the coordinator asks for {asked.nodes} quadrature nodes, outside 1..{MAX_NODES}")
             return MarginalDerivatives(
                 _finite("theta", asked.theta),
                 asked.nodes,

@@ -10,6 +10,7 @@ from fedglmm_secure.model.answers import answer
 from fedglmm_secure.model.design import Design
 from fedglmm_secure.securesum import Hello, JournalRecord, Site
 from fedglmm_secure.study import Study
+from fedglmm_secure.study.guard import check_question
 from fedglmm_secure.wire.messages import (
     CoordinatorMessage,
     Finished,
@@ -20,7 +21,7 @@ from fedglmm_secure.wire.messages import (
     Stopped,
     Wait,
 )
-from fedglmm_site.guard import check_question, outward
+from fedglmm_site.outward import outward
 
 FAREWELL_SECONDS = 5.0
 
@@ -95,7 +96,7 @@ class Agent:
         """Every check, then the answer; it is in the journal before it is returned to be sent."""
         if asked.offer is not None:
             self._site.open(asked.offer)
-        check_question(asked.question, self._study)
+        check_question(self._study, asked.question, asked.request.number)
         known = self._site.receive(asked.request)
         if known is not None:
             return known

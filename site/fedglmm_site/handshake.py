@@ -20,9 +20,7 @@ def check_certificates(address: tuple[str, int], pinned: bytes, certificate: Pat
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = (
-        ssl.CERT_NONE
-    )  # the certificate is compared below; nothing is sent on this connection
+    context.verify_mode = ssl.CERT_NONE  # the certificate is compared below; nothing is sent on this connection
     context.load_cert_chain(certificate, key)
     context.set_alpn_protocols(["h2"])
     with contextlib.suppress(OSError), socket.create_connection(address, _PROBE_SECONDS) as plain:

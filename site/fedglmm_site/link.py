@@ -30,9 +30,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 class Link:
     """Sends messages and returns their answers, over as many connections as it takes."""
 
-    def __init__(
-        self, address: str, *, pinned: str, keys: Path, timeout: float, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, address: str, *, pinned: str, keys: Path, timeout: float, say: Callable[[str], None]) -> None:
         """``pinned``: the coordinator's certificate; ``timeout``: seconds after which ``send`` gives up."""
         host, _, port = address.rpartition(":")
         if not host or not port.isdigit():

@@ -1,4 +1,4 @@
-"""The command `fedglmm-site`."""
+"""The command ``fedglmm-site``."""
 
 from __future__ import annotations
 
@@ -6,45 +6,24 @@ import contextlib
 import json
 import secrets
 import signal
-import sys
-import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fedglmm_secure.errors import FedglmmError, InputError
-from fedglmm_secure.model.design import Design
+from fedglmm_secure import shell
+from fedglmm_secure.errors import InputError, RefusalError
+from fedglmm_secure.estimate.local import local_report
 from fedglmm_secure.securesum import Site
-from fedglmm_secure.study import Study
+from fedglmm_secure.study import Study, parse_table
+from fedglmm_secure.wire.identity import Identity, certificate_der
 from fedglmm_secure.wire.terms import terms_of
 from fedglmm_site.agent import Agent
 from fedglmm_site.journal import Journal
-from fedglmm_site.keys import read_identity
 from fedglmm_site.link import Link
 from fedglmm_site.policy import read_policy
-from fedglmm_site.table import read_design
 
-INTERRUPTED = 130
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the operator chose."""
-
-    study: Path
-    data: Path
-    keys: Path
-    coordinator: str
-    out: Path
-    policy: Path | None
-    timeout: float
-    say: Callable[[str], None]
-
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+app = shell.make_app("Take part in a study with this site's own table, which stays here.")
 
 
 @app.callback()
@@ -53,95 +32,57 @@ def _program() -> None:
 
 
 @app.command()
-def join(  # noqa: PLR0917  the options of the command line
-    study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study that this site approved.")],
+def join(
+    study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file that this site approved.")],
     data: Annotated[Path, typer.Option(metavar="TABLE", help="This site's table, .csv or .parquet.")],
-    keys: Annotated[Path, typer.Option(help="Folder with this site's keys.")],
+    keys: Annotated[Path, typer.Option(metavar="DIR", help="Folder with this site's keys.")],
     coordinator: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the coordinator listens.")],
-    out: Annotated[Path, typer.Option(help="Folder for the journal and local report.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the journal and the local report.")] = Path(
         "fedglmm-site"
     ),
-    policy: Annotated[Path | None, typer.Option(help="This site's own policy (TOML).")] = None,
-    timeout: Annotated[
-        float, typer.Option(help="Seconds without the coordinator before giving up.")
-    ] = 3600.0,
+    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="This site's own policy (TOML).")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds without the coordinator before it gives up.")] = 3600.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No output but errors.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: shell.Debug = False,
 ) -> None:
-    """Join the study's fit and answer its questions until the result is there."""
+    """Join a study's fit and answer its questions until the result is there.
+
+    Everything is checked before the first byte leaves: the study, the policy, the keys and the table. The connection
+    goes out from here; no port is opened.
+
+    Example: fedglmm-site join study.toml --data patients.csv --keys keys --coordinator fit.example.org:7443
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    say = _silent if quiet else _say
-    try:
-        line = _join(Options(study, data, keys, coordinator, out, policy, timeout, say))
-    except FedglmmError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"fedglmm-site: {error}", file=sys.stderr)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
+    say = shell.speaker(quiet=quiet)
+    approved, identity, own_policy = shell.read_study(study), shell.read_identity(keys), read_policy(policy)
+    out.mkdir(parents=True, exist_ok=True)
+    with Journal(out / "journal.jsonl") as journal:
+        site = Site(terms_of(approved), identity.signing, own_policy, secrets.token_bytes, journal.records)
+        pinned = _check_certificates(approved, study, site.name, identity)
+        design = approved.design(parse_table(data.name, shell.read_bytes(data, "a table")), site.name, str(data))
+        link = Link(coordinator, pinned=pinned, keys=keys, timeout=timeout, say=say)
+        with contextlib.closing(link):
+            finished = Agent(approved, design, site, link=link, journal=journal, say=say).run()
+    report = local_report(approved, site.name, design, site.sums, finished.result_json)
+    (out / "result.json").write_text(finished.result_json, encoding="utf-8")
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if not quiet:
-        print(line)
+        print(f"{site.name}: {design.rows} rows used, {site.sums} sums answered; result, report and journal in {out}")
 
 
 def main() -> None:
     """Run the command line."""
-    app(prog_name="fedglmm-site")
+    shell.run(app, "fedglmm-site")
 
 
-def _join(options: Options) -> str:
-    """Take part in one fit; what to print at its end."""
-    study, identity, policy = (
-        _read_study(options.study),
-        read_identity(options.keys),
-        read_policy(options.policy),
-    )
-    pinned = _pinned_certificate(study, options.study)
-    options.out.mkdir(parents=True, exist_ok=True)
-    with Journal(options.out / "journal.jsonl") as journal:
-        site = Site(terms_of(study), identity.signing, policy, secrets.token_bytes, journal.records)
-        design = read_design(study, site.name, options.data)
-        link = Link(
-            options.coordinator, pinned=pinned, keys=options.keys, timeout=options.timeout, say=options.say
-        )
-        with contextlib.closing(link):
-            Agent(study, design, site, link=link, journal=journal, say=options.say).run()
-    report = json.dumps(local_report(study, site, design), indent=2) + "\n"
-    (options.out / "report.json").write_text(report, encoding="utf-8")
-    return f"{site.name}: {design.rows} rows used, {site.sums} sums answered; report and journal: {options.out}"
-
-
-def local_report(study: Study, site: Site, design: Design) -> dict[str, object]:
-    """What this site keeps for itself about its part in the fit."""
-    return {
-        "format": "fedglmm-site-report/1",
-        "site": site.name,
-        "study": {"id": study.study.id, "digest": study.hexdigest},
-        "rows": design.rows,
-        "rows_dropped": design.dropped,
-        "groups": design.groups,
-        "sums_answered": site.sums,
-    }
-
-
-def _read_study(path: Path) -> Study:
-    try:
-        return Study.parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as a study file ({error}); check the path") from error
-
-
-def _pinned_certificate(study: Study, path: Path) -> str:
+def _check_certificates(study: Study, path: Path, name: str, identity: Identity) -> str:
+    """The coordinator's pinned certificate, once this site's own is found to be the roster's."""
     if study.coordinator.certificate is None:
-        raise InputError(
-            f"{path} has no coordinator certificate; the study's author adds it under [coordinator]"
+        raise InputError(f"{path}: has no coordinator certificate; the study's author adds it under [coordinator]")
+    own = next(site.certificate for site in study.sites if site.name == name)
+    if own is None or certificate_der(own) != certificate_der(identity.certificate_pem):
+        raise RefusalError(
+            f"the certificate in --keys is not the one that the study's roster has for {name}; join with the keys "
+            "whose public.toml is in the study"
         )
     return study.coordinator.certificate
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _silent(line: str) -> None:
-    pass

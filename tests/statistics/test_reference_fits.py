@@ -1,4 +1,4 @@
-"""The answers of lme4 and glmmTMB, recorded in tests/data/reference.json, and the agreement of all ways to run a fit."""
+"""The answers of lme4 and glmmTMB (tests/data/reference.json), and the agreement of all ways to run a fit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_masked_fit_gives_the_reference_answer(fits, load_case, spread: str, n
     errors = np.array(list(reference["std_errors"].values()))
     estimates = np.array([effect.estimate for effect in fit.fixed_effects])
     assert np.abs((estimates - expected) / errors).max() < 1e-4
-    # both engines difference their Hessian with fixed steps (glmmTMB 1e-3, which is above one standard error of I(age ** 2))
+    # both engines difference their Hessian with fixed steps (glmmTMB 1e-3: above one standard error of I(age ** 2))
     own_errors = np.array([effect.std_error for effect in fit.fixed_effects])
     np.testing.assert_allclose(own_errors, errors, rtol=5e-4 if nodes == 1 else 2e-3)
     (sd,) = next(iter(reference["random_sd"].values())).values()

@@ -52,7 +52,7 @@ def test_bytes_and_back(data: bytes) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 2.0**43, -(2.0**43), 1e300])
 def test_what_does_not_fit_is_refused_by_name(value: float) -> None:
-    with pytest.raises(QuantityError, match="gradient in age is .* does not fit the fixed-point range"):
+    with pytest.raises(QuantityError, match=r"gradient in age is .* does not fit the fixed-point range"):
         ring.encode(np.array([1.0, value]), ["log-likelihood", "gradient in age"])
 
 

@@ -30,9 +30,7 @@ class Masking:
     def join(self, session: Session, site: str) -> None:
         """Derive the secret shared with every other site; PeerError for a key that gives none."""
         self._secrets = {
-            peer: self._key.shared_secret(peer, key)
-            for peer, key in session.mask_keys.items()
-            if peer != site
+            peer: self._key.shared_secret(peer, key) for peer, key in session.mask_keys.items() if peer != site
         }
 
     def seal(self, encoded: Ring, session: Session, site: str, context: bytes) -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import bernoulli
 from scipy.special import expit
+from scipy.stats import bernoulli
 
 from fedglmm_secure.model.family import FAMILIES
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import expit, log_expit, logsumexp
 
+from fedglmm_secure.model.design import Design
 from fedglmm_secure.model.family import Binomial
 from fedglmm_secure.model.groups import Block, blocks
-from fedglmm_secure.model.design import Design
 from fedglmm_secure.model.modes import conditional_modes
 from fedglmm_secure.model.quadrature import Derivatives, Rule, marginal_derivatives
 

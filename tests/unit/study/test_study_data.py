@@ -50,9 +50,7 @@ def test_the_example_is_the_published_trial_split_by_hospital(read_data):
     pooled = study.pooled_design(read_data("indo_rct.csv"), "indo_rct.csv")
     files = sorted((EXAMPLE / "sites").glob("*.csv"))
     assert [file.stem for file in files] == [site.name for site in study.sites]
-    designs = [
-        study.design(parse_table(file.name, file.read_bytes()), file.stem, file.name) for file in files
-    ]
+    designs = [study.design(parse_table(file.name, file.read_bytes()), file.stem, file.name) for file in files]
     assert [design.rows for design in designs] == [164, 413, 22, 3]
     np.testing.assert_array_equal(pooled.x, np.concatenate([design.x for design in designs]))
     np.testing.assert_array_equal(pooled.y, np.concatenate([design.y for design in designs]))

@@ -64,9 +64,7 @@ def test_the_types_of_the_columns_do_not_matter(study_of, frame, convert):
     same(study.design(convert(frame), "north", "north.csv"), study.design(frame, "north", "north.csv"))
 
 
-@pytest.mark.parametrize(
-    "values", [["1", "2", "1", "2"], [1, 2, 1, 2], [1.0, 2.0, 1.0, 2.0], ["1.0", "2", "1", "2.0"]]
-)
+@pytest.mark.parametrize("values", [["1", "2", "1", "2"], [1, 2, 1, 2], [1.0, 2.0, 1.0, 2.0], ["1.0", "2", "1", "2.0"]])
 def test_group_names_are_the_same_from_text_and_numbers(study_of, frame, values):
     design = study_of("y ~ age + (1 | doctor)").design(frame.assign(doctor=values), "north", "north.csv")
     assert design.group_names == ("1", "2")
@@ -133,9 +131,7 @@ def test_no_complete_row_left(study_of, frame):
 
 def test_missing_columns_name_the_nearest(study_of, frame):
     study = study_of(FORMULA)
-    with pytest.raises(
-        TableError, match=r"column age, which the study uses, is missing; did you mean `Age`\?"
-    ):
+    with pytest.raises(TableError, match=r"column age, which the study uses, is missing; did you mean `Age`\?"):
         study.design(frame.rename(columns={"age": "Age"}), "north", "north.csv")
     with pytest.raises(TableError, match=r"column doctor, .* is missing; the table has y, rx, age"):
         study.design(frame.drop(columns="doctor"), "north", "north.csv")
@@ -170,9 +166,7 @@ def test_pooled_groups_are_nested_in_the_site(study_of, frame):
     assert unknown.dropped == 1
 
 
-@given(
-    st.lists(st.sampled_from(["north", "south", "west"]), min_size=4, max_size=4), st.permutations(range(4))
-)
+@given(st.lists(st.sampled_from(["north", "south", "west"]), min_size=4, max_size=4), st.permutations(range(4)))
 def test_the_sites_designs_stacked_are_the_pooled_design(study_of, sites, order):
     frame = pd.DataFrame(
         {
@@ -186,9 +180,7 @@ def test_the_sites_designs_stacked_are_the_pooled_design(study_of, sites, order)
     pooled = study.pooled_design(frame, "pooled")
     parts = [study.design(rows, site, site) for site, rows in frame.groupby("site")]
     for name in ("x", "y", "z"):
-        np.testing.assert_array_equal(
-            getattr(pooled, name), np.concatenate([getattr(part, name) for part in parts])
-        )
+        np.testing.assert_array_equal(getattr(pooled, name), np.concatenate([getattr(part, name) for part in parts]))
     assert pooled.group_names == tuple(name for part in parts for name in part.group_names)
     np.testing.assert_array_equal(pooled.level_counts, np.sum([part.level_counts for part in parts], axis=0))
 

@@ -78,11 +78,7 @@ def test_random_coefficients_are_ready_in_the_plan(frame):
     np.testing.assert_array_equal(design.starts, [0, 2])
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(["placebo", "low", "high"]), st.integers(20, 80)), min_size=1, max_size=12
-    )
-)
+@given(st.lists(st.tuples(st.sampled_from(["placebo", "low", "high"]), st.integers(20, 80)), min_size=1, max_size=12))
 def test_every_table_gives_the_same_columns(study_of, rows):
     """Whatever levels occur at a site; and every value lies in the declared scale."""
     study = study_of("y ~ rx * age + I(age**2) + (1 | site)")
@@ -100,8 +96,6 @@ def test_every_table_gives_the_same_columns(study_of, rows):
         "rx[T.high]:age": high * age,
     }
     assert set(study.layout.columns) == set(expected)
-    np.testing.assert_array_equal(
-        design.x, np.column_stack([expected[name] for name in study.layout.columns])
-    )
+    np.testing.assert_array_equal(design.x, np.column_stack([expected[name] for name in study.layout.columns]))
     scaled = (design.x - study.layout.centre) / study.layout.half
     assert np.abs(scaled).max() <= 1 + 1e-12

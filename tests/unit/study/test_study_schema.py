@@ -229,9 +229,7 @@ def test_roster(study_of):
     study = study_of()
     with pytest.raises(InputError, match="sites: north, south, west have no public_key"):
         study.roster()
-    study = study.replaced(
-        identities={"south": (key(2), PEM), "north": (key(1), None), "west": (key(3), None)}
-    )
+    study = study.replaced(identities={"south": (key(2), PEM), "north": (key(1), None), "west": (key(3), None)})
     assert study.roster() == (("north", b"\1" * 32), ("south", b"\2" * 32), ("west", b"\3" * 32))
 
 
@@ -264,8 +262,7 @@ def test_a_study_cannot_be_changed(study_of):
 def test_warnings(study_of):
     used = "y ~ rx + age + hmo + visits + (1 | doctor)"
     keys = {
-        name: (key(number), PEM.replace("TU", f"T{number}"))
-        for number, name in enumerate(["north", "south", "west"])
+        name: (key(number), PEM.replace("TU", f"T{number}")) for number, name in enumerate(["north", "south", "west"])
     }
     assert study_of(used).replaced(identities=keys).warnings() == ()
     (without_keys,) = study_of(used).warnings()
@@ -276,9 +273,7 @@ def test_warnings(study_of):
     assert any("shows the coordinator every site's numbers" in sentence for sentence in plain)
     few = study_of(used, ('[[sites]]\nname = "west"\n', "")).warnings()
     assert few[0].startswith("sites: the roster lists 2, fewer than security.minimum_sites = 3")
-    two = study_of(
-        used, ('[[sites]]\nname = "north"', '[security]\nminimum_sites = 2\n[[sites]]\nname = "north"')
-    )
+    two = study_of(used, ('[[sites]]\nname = "north"', '[security]\nminimum_sites = 2\n[[sites]]\nname = "north"'))
     assert "a sum over two sites shows each the other's contribution" in two.warnings()[0]
 
 

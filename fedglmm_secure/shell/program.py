@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
-from fedglmm_secure.errors import FedglmmError, InputError
+from fedglmm_secure.errors import FedglmmError
 from fedglmm_secure.estimate import TraceRow
-from fedglmm_secure.study import Study
 
 INTERRUPTED = 130
 """The shell's convention for a program that Ctrl-C ended."""
@@ -44,27 +42,6 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         if "--debug" in sys.argv:
             traceback.print_exc()
         _fail(program, f"{error.filename or 'a file'}: {error.strerror}; check the path and its permissions", 2)
-
-
-def read_study(path: Path) -> Study:
-    """The study in a file; InputError when it cannot be read or is not valid."""
-    return Study.parse(read_text(path, "a study file"), str(path))
-
-
-def read_text(path: Path, kind: str) -> str:
-    """The text of a file that should be ``kind``; InputError when there is none."""
-    try:
-        return read_bytes(path, kind).decode("utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8 text, so it is not {kind}; check that it is the right file") from None
-
-
-def read_bytes(path: Path, kind: str) -> bytes:
-    """The content of a file that should be ``kind``; InputError when it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read as {kind}: {error.strerror}; check the path") from None
 
 
 def speaker(*, quiet: bool) -> Say:

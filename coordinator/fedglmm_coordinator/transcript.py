@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from fedglmm_secure.wire.records import transcript_line
 
 
 class Transcript:
@@ -20,8 +20,7 @@ class Transcript:
 
     def record(self, site: str, message: bytes) -> None:
         """Append one message."""
-        line = {"time": self._clock(), "site": site, "message": base64.b64encode(message).decode()}
-        self._file.write(json.dumps(line) + "\n")
+        self._file.write(transcript_line(self._clock(), site, message))
         self._file.flush()
 
     def __enter__(self) -> Self:

@@ -1,0 +1,164 @@
+"""What it costs: the likelihood, the sums of a fit, and a masked sum over gRPC, each beside what it must at least cost.
+
+    python evaluation/performance/bench.py
+
+Figures are medians of several runs on this machine, for reading; nothing is asserted.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from fedglmm_secure import Study, rehearse
+from fedglmm_secure.model.answers import answer
+from fedglmm_secure.model.description import Description
+from fedglmm_secure.model.design import Design, Layout
+from fedglmm_secure.model.questions import MarginalDerivatives
+
+sys.path.insert(0, str(Path(__file__).parent))
+from sums import masked_sum_over_grpc
+
+ROOT = Path(__file__).parents[2]
+NODES = 9
+
+
+def main() -> None:
+    """Print all figures."""
+    console = Console(width=110)
+    console.print(likelihood())
+    console.print(fits())
+    console.print(network())
+
+
+def likelihood() -> Table:
+    """One evaluation of the likelihood, gradient and Hessian beside the exp and log1p it cannot do without."""
+    table = Table(title=f"One evaluation, K = {NODES}: value, gradient and Hessian", title_justify="left")
+    for column in ("rows", "columns", "groups", "ms", "ms bare exp/log1p", "ratio"):
+        table.add_column(column, justify="right")
+    for rows, columns, groups in (
+        (10_000, 6, 50),
+        (100_000, 6, 50),
+        (100_000, 20, 50),
+        (100_000, 20, 10_000),
+    ):
+        question, layout, design = simulated(rows, columns, groups)
+        ours, bare = paired(lambda: answer(question, layout, design), bare_work(rows))  # noqa: B023
+        table.add_row(f"{rows:,}", f"{columns}", f"{groups:,}", f"{ours:.1f}", f"{bare:.1f}", f"{ours / bare:.2f}")
+    return table
+
+
+def bare_work(rows: int) -> Callable[[], object]:
+    """exp and log1p once for each row and node."""
+    eta = np.random.default_rng(0).normal(size=(NODES, rows))
+    return lambda: np.log1p(np.exp(-np.abs(eta)))
+
+
+def simulated(rows: int, columns: int, groups: int) -> tuple[MarginalDerivatives, Layout, Design]:
+    """A logistic mixed model's rows and the question at the parameters they were drawn with."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(rows, columns))
+    x[:, 0] = 1.0
+    beta = np.r_[-0.5, rng.normal(scale=0.3, size=columns - 1)]
+    group = np.sort(rng.integers(groups, size=rows))
+    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
+    eta = x @ beta + 0.7 * rng.normal(size=groups)[group]
+    y = (rng.random(rows) < 1 / (1 + np.exp(-eta))).astype(float)
+    layout = Layout(
+        ("Intercept", *(f"x{i}" for i in range(1, columns))), (0.0,) * columns, (1.0,) * columns, 0, "g",
+        ("Intercept",), (), "binomial",
+    )  # fmt: skip
+    design = Design(
+        x,
+        np.ones((rows, 1)),
+        y,
+        np.zeros(rows),
+        np.ones(rows),
+        starts,
+        tuple(map(str, starts)),
+        np.zeros(0),
+        0,
+    )
+    description = Description(rows, 0.0, len(starts), np.zeros(0), x.sum(axis=0), np.sum(x * x, axis=0))
+    theta = (*beta.tolist(), 0.7)
+    return (
+        MarginalDerivatives(theta, NODES, tuple(range(columns)), tuple(description.vector().tolist())),
+        layout,
+        design,
+    )
+
+
+def fits() -> Table:
+    """Sums and bytes of whole fits."""
+    table = Table(title="Whole fits, masked, in memory", title_justify="left")
+    for column in ("study", "sites", "method", "sums", "numbers a sum", "bytes a site and sum", "seconds"):
+        table.add_column(column, justify="left" if column in ("study", "method") else "right")
+    data = ROOT / "tests" / "data"
+    for name, file, group in (
+        ("indo_rct", "indo_rct.csv", "site"),
+        ("medpar", "medpar.csv", "provnum"),
+        ("contraception", "Contraception.csv", "district"),
+    ):
+        study = Study.parse((data / "studies" / f"{name}.toml").read_text(), name)
+        rows = pd.read_csv(data / file)
+        sites = rows[group].astype(str) if group == "site" else (pd.factorize(rows[group])[0] % 6).astype(str)
+        names = [f"hospital-{site}" for site in sites]
+        tables = dict(iter(rows.drop(columns="site", errors="ignore").groupby(names)))
+        for nodes in (1, 9):
+            given = study.model_dump()
+            given["model"] |= {"nodes": nodes, "method": "laplace" if nodes == 1 else "agh"}
+            given["sites"] = [{"name": key} for key in tables]
+            fit = rehearse(Study.from_dict(given, name), tables)
+            sums, numbers = fit.security.sums, fit.security.numbers_per_sum
+            sent = median(fit.security.bytes_sent_by_site.values()) / sums
+            table.add_row(
+                name, f"{len(tables)}", "Laplace" if nodes == 1 else f"AGH {nodes}", f"{sums}",
+                f"{numbers[0]}, then {numbers[-1]}", f"{sent:.0f}", f"{fit.seconds['total']:.2f}",
+            )  # fmt: skip
+    return table
+
+
+def network() -> Table:
+    """A masked sum over gRPC with mutual TLS beside an empty round trip on the same connection."""
+    table = Table(title="One sum over gRPC, mutual TLS on loopback, journal synced", title_justify="left")
+    for column in (
+        "sites",
+        "numbers",
+        "protocol",
+        "ms a sum",
+        "ms an empty round trip",
+        "ratio",
+        "bytes a site",
+    ):
+        table.add_column(column, justify="left" if column == "protocol" else "right")
+    for sites, numbers in ((4, 28), (4, 253), (10, 253), (4, 11_627)):
+        for protocol in ("plain", "masking"):
+            cost = masked_sum_over_grpc(sites, numbers, protocol)
+            table.add_row(
+                f"{sites}", f"{numbers:,}", protocol, f"{cost.sum_ms:.2f}", f"{cost.empty_ms:.2f}",
+                f"{cost.sum_ms / cost.empty_ms:.1f}", f"{cost.bytes_per_site:,.0f}",
+            )  # fmt: skip
+    return table
+
+
+def paired(one: Callable[[], object], other: Callable[[], object], runs: int = 7) -> tuple[float, float]:
+    """Median milliseconds of each, in turn, so that both see the same machine."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(runs):
+        for function, kept in zip((one, other), times, strict=True):
+            began = time.perf_counter()
+            function()
+            kept.append(1e3 * (time.perf_counter() - began))
+    return median(times[0]), median(times[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""A masked sum over gRPC, timed: the coordinator's server and the sites' links, with mutual TLS, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import grpc
+import grpc.aio
+import numpy as np
+
+from fedglmm_coordinator.server import Exchange, start_server
+from fedglmm_coordinator.session import Session
+from fedglmm_coordinator.transcript import Transcript
+from fedglmm_secure import Study
+from fedglmm_secure.estimate import FitResult
+from fedglmm_secure.model.questions import Describe, Question
+from fedglmm_secure.ring import Vector
+from fedglmm_secure.securesum import Policy, Site
+from fedglmm_secure.shell import write_identity
+from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.messages import Next, Stopped
+from fedglmm_secure.wire.terms import terms_of
+from fedglmm_site.journal import Journal
+from fedglmm_site.link import Link
+
+SUMS = 60
+"""Sums timed; the median counts."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Medians: milliseconds of a sum and of an empty round trip, bytes that a site sends for a sum."""
+
+    sum_ms: float
+    empty_ms: float
+    bytes_per_site: float
+
+
+@dataclass(frozen=True)
+class _Numbers(Describe):
+    """A question with any number of slots, for which no data are needed."""
+
+    count: int = 1
+
+    def slots(self, layout: object) -> tuple[str, ...]:
+        return tuple(map(str, range(self.count)))
+
+
+def masked_sum_over_grpc(sites: int, numbers: int, protocol: str) -> Cost:
+    """Median cost of a sum of ``numbers`` numbers over ``sites`` sites."""
+    names = [f"site-{i:03}" for i in range(sites)]
+    own = identity.generate()
+    keys = {name: identity.generate() for name in names}
+    study = _study(names).replaced(
+        protocol=protocol,  # type: ignore[arg-type]
+        identities={name: (key.public_key, key.certificate) for name, key in keys.items()},
+        coordinator_certificate=own.certificate,
+    )
+    with TemporaryDirectory() as folder:
+        for name, key in keys.items():
+            write_identity(Path(folder) / name, key)
+        return asyncio.run(_run(study, own, Path(folder), numbers))
+
+
+async def _run(study: Study, own: identity.Identity, folder: Path, numbers: int) -> Cost:
+    moments: list[float] = []
+
+    def fit() -> Generator[Question, Vector, FitResult]:
+        for _ in range(SUMS):
+            yield _Numbers(numbers)
+            moments.append(time.perf_counter())
+        raise RuntimeError("measured")
+
+    session = Session(study, fit(), randomness=secrets.token_bytes, keep=lambda *_: "", say=lambda _: None)
+    with Transcript(folder / "transcript.jsonl", time.time) as transcript:
+        server, address = await start_server(Exchange(study, session, transcript), study, own, "127.0.0.1:0")
+        names = [site.name for site in study.sites]
+        barrier, empty = threading.Barrier(len(names)), []
+        with ThreadPoolExecutor(len(names)) as pool:
+            work = [
+                asyncio.get_running_loop().run_in_executor(
+                    pool, _take_part, study, name, folder, address, numbers, barrier, empty
+                )
+                for name in names
+            ]
+            await session.run(60.0)
+            await session.wait_until_told(5.0)
+            sent = await asyncio.gather(*work)
+        await server.stop(grace=0.5)
+    return Cost(1e3 * median(np.diff(moments)), 1e3 * median(empty), float(np.mean(sent)))
+
+
+def _take_part(
+    study: Study,
+    name: str,
+    folder: Path,
+    address: str,
+    numbers: int,
+    barrier: threading.Barrier,
+    empty: list[float],
+) -> float:
+    """One site: empty round trips first (the first site alone), then its part in every sum; bytes a sum."""
+    own = folder / name
+    link = Link(address, pinned=study.coordinator.certificate or "", keys=own, timeout=30.0, say=lambda _: None)
+    if name == study.sites[0].name:
+        empty.extend(_empty_round_trips(link))
+    barrier.wait()
+    values, slots = np.random.default_rng(0).normal(size=numbers), tuple(map(str, range(numbers)))
+    signing = _identity(own).signing
+    site = Site(terms_of(study), signing, Policy(allow_plain=True), secrets.token_bytes)
+    size = 0
+    with Journal(own / "journal.jsonl") as journal:
+        reply = link.send(site.hello())
+        while not isinstance(reply, Stopped):
+            assert isinstance(reply, Next), reply
+            if reply.offer is not None:
+                site.open(reply.offer)
+            site.receive(reply.request)
+            record, contribution = site.answer(values, slots)
+            journal.append(record)
+            size = len(contribution.vector)
+            reply = link.send(contribution)
+    link.close()
+    return size
+
+
+def _empty_round_trips(link: Link) -> list[float]:
+    """Seconds of calls that the server turns down at once: TLS, HTTP/2 and gRPC, and nothing else."""
+    call = link._channel.unary_unary("/none/Empty", request_serializer=bytes, response_deserializer=bytes)
+    times = []
+    for _ in range(SUMS):
+        began = time.perf_counter()
+        try:
+            call(b"")
+        except grpc.RpcError:
+            times.append(time.perf_counter() - began)
+    return times[5:]
+
+
+def _identity(folder: Path) -> identity.Identity:
+    return identity.Identity(
+        *((folder / name).read_bytes() for name in (identity.SIGNING_KEY, identity.TLS_KEY, identity.TLS_CERTIFICATE))
+    )
+
+
+def _study(names: list[str]) -> Study:
+    return Study.from_dict(
+        {
+            "study": {"id": "bench"},
+            "model": {"formula": "y ~ 1 + (1 | site)", "family": "binomial", "max_rounds": SUMS + 1},
+            "variables": {"y": {"type": "binary", "levels": [0, 1]}},
+            "security": {"minimum_sites": 2},
+            "sites": [{"name": name} for name in names],
+        },
+        "bench",
+    )

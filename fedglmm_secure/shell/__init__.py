@@ -1,0 +1,19 @@
+"""What the three command lines share."""
+
+from fedglmm_secure.shell.files import read_bytes, read_identity, read_study, read_text, write_identity
+from fedglmm_secure.shell.program import INTERRUPTED, Debug, Say, make_app, progress_line, run, speaker
+
+__all__ = [
+    "INTERRUPTED",
+    "Debug",
+    "Say",
+    "make_app",
+    "progress_line",
+    "read_bytes",
+    "read_identity",
+    "read_study",
+    "read_text",
+    "run",
+    "speaker",
+    "write_identity",
+]

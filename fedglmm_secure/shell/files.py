@@ -1,0 +1,57 @@
+"""The files that all programs read: a study, and the keys of a party."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fedglmm_secure.errors import InputError
+from fedglmm_secure.study import Study
+from fedglmm_secure.wire.identity import PRIVATE_FILES, SIGNING_KEY, TLS_CERTIFICATE, TLS_KEY, Identity
+
+
+def read_study(path: Path) -> Study:
+    """The study in a file; InputError when it cannot be read or is not valid."""
+    return Study.parse(read_text(path, "a study file"), str(path))
+
+
+def read_text(path: Path, kind: str) -> str:
+    """The text of a file that should be ``kind``; InputError when there is none."""
+    try:
+        return read_bytes(path, kind).decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is not UTF-8 text, so it is not {kind}; check that it is the right file") from None
+
+
+def read_bytes(path: Path, kind: str) -> bytes:
+    """The content of a file that should be ``kind``; InputError when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as {kind}: {error.strerror}; check the path") from None
+
+
+def read_identity(folder: Path) -> Identity:
+    """The identity in a keys folder; InputError for a missing file, or a private one that others can read."""
+    return Identity(*(_read_key(folder / name) for name in (SIGNING_KEY, TLS_KEY, TLS_CERTIFICATE)))
+
+
+def write_identity(folder: Path, own: Identity) -> None:
+    """Write an identity's files, private keys readable by their owner only; InputError rather than replace one."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    taken = [name for name in own.files() if (folder / name).exists()]
+    if taken:
+        raise InputError(f"{folder} already holds {taken[0]}; keys are never replaced, so choose another folder")
+    for name, content in own.files().items():
+        mode = 0o600 if name in PRIVATE_FILES else 0o644
+        with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(content)
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        if path.name in PRIVATE_FILES and path.stat().st_mode & 0o077:
+            raise InputError(f"{path}: can be read by others than its owner; run `chmod 600 {path}`")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; make keys with `fedglmm keys new`") from None

@@ -1,0 +1,5 @@
+"""``python -m fedglmm_site``."""
+
+from fedglmm_site.main import main
+
+main()

@@ -1,0 +1,193 @@
+"""A deployment on this machine: a study of four hospitals, everybody's keys, and the real programs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fedglmm_secure.study import Study
+from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.identity import PRIVATE_FILES, Identity
+
+DATA = Path(__file__).parents[1] / "data"
+SITES = ("1_UM", "2_IU", "3_UK", "4_Case")
+PROGRAMS = Path(sys.executable).parent
+PATIENCE = 90.0
+
+
+def draft_study(**changes: object) -> Study:
+    """The trial's study with a roster of names; ``changes`` are ``table__key=value``."""
+    path = DATA / "studies" / "indo_rct.toml"
+    data = Study.parse(path.read_text(), str(path)).model_dump(exclude_none=True)
+    data["sites"] = [{"name": name} for name in SITES]
+    for key, value in changes.items():
+        table, _, name = key.partition("__")
+        data.setdefault(table, {})[name] = value
+    return Study.from_dict(data, "test study")
+
+
+def write_keys(folder: Path, own: Identity) -> Path:
+    folder.mkdir(parents=True)
+    for name, content in own.files().items():
+        (folder / name).write_bytes(content)
+        if name in PRIVATE_FILES:
+            (folder / name).chmod(0o600)
+    return folder
+
+
+class Program:
+    """A running program whose output is kept in files."""
+
+    def __init__(self, folder: Path, name: str, *arguments: object) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._out, self._err = folder / "stdout", folder / "stderr"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            command = [str(PROGRAMS / name), *map(str, arguments)]
+            self.process = subprocess.Popen(command, stdout=out, stderr=err, cwd=folder, env=os.environ)
+
+    def first_line(self) -> str:
+        return self._await(lambda: self.stdout.splitlines()[0] if "\n" in self.stdout else None)
+
+    def await_stderr(self, text: str) -> None:
+        self._await(lambda: text if text in self.stderr else None)
+
+    def end(self) -> int:
+        return self.process.wait(PATIENCE)
+
+    def interrupt(self, number: int = signal.SIGINT) -> None:
+        self.process.send_signal(number)
+
+    @property
+    def stdout(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self._err.read_text()
+
+    @property
+    def error(self) -> str:
+        """The last line of stderr: the one sentence."""
+        assert "Traceback" not in self.stderr
+        return self.stderr.strip().splitlines()[-1]
+
+    def _await(self, look: Callable[[], str | None]) -> str:
+        for _ in range(int(PATIENCE / 0.05)):
+            found = look()
+            if found is not None:
+                return found
+            try:
+                self.process.wait(0.05)
+            except subprocess.TimeoutExpired:
+                continue
+            found = look()
+            if found is not None:
+                return found
+            break
+        raise AssertionError(f"never came; stdout: {self.stdout} stderr: {self.stderr}")
+
+
+@dataclass
+class Deployment:
+    """Study, keys and tables in one folder; ``coordinator`` and ``site`` start programs."""
+
+    folder: Path
+    study: Study
+    identities: dict[str, Identity]
+    programs: list[Program] = field(default_factory=list)
+
+    @classmethod
+    def make(cls, folder: Path, **changes: object) -> Deployment:
+        identities = {name: identity.generate() for name in (*SITES, "coordinator")}
+        study = draft_study(**changes).replaced(
+            identities={name: (identities[name].public_key, identities[name].certificate) for name in SITES},
+            coordinator_certificate=identities["coordinator"].certificate,
+        )
+        made = cls(folder, study, identities)
+        for name, own in identities.items():
+            write_keys(made.keys(name), own)
+        table = pd.read_csv(DATA / "indo_rct.csv")
+        for name in SITES:
+            table[table["site"] == name].to_csv(made.table(name), index=False)
+        (folder / "study.toml").write_text(study.to_toml())
+        return made
+
+    def keys(self, name: str) -> Path:
+        return self.folder / "keys" / name
+
+    def table(self, name: str) -> Path:
+        return self.folder / f"{name}.csv"
+
+    def out(self, name: str) -> Path:
+        return self.folder / "out" / name
+
+    def other_study(self, name: str, study: Study) -> Path:
+        path = self.folder / name
+        path.write_text(study.to_toml())
+        return path
+
+    def coordinator(self, *options: object, study: Path | None = None, listen: str = "127.0.0.1:0") -> Program:
+        fixed = ("--keys", self.keys("coordinator"), "--listen", listen, "--out", self.out("coordinator"))
+        return self._start("fedglmm-coordinator", "coordinator", "serve", study, *fixed, *options)
+
+    def site(
+        self, name: str, address: str, *options: object, study: Path | None = None, keys: str | None = None
+    ) -> Program:
+        fixed = ("--data", self.table(name), "--keys", self.keys(keys or name))
+        where = ("--coordinator", address, "--out", self.out(name))
+        return self._start("fedglmm-site", name, "join", study, *fixed, *where, *options)
+
+    def _start(self, program: str, name: str, command: str, study: Path | None, *options: object) -> Program:
+        folder = self.folder / "run" / f"{len(self.programs)} {name}"
+        arguments = (command, study or self.folder / "study.toml", *options)
+        self.programs.append(Program(folder, program, *arguments))
+        return self.programs[-1]
+
+
+def address_of(coordinator: Program) -> str:
+    return coordinator.first_line().removeprefix("listening on ")
+
+
+@pytest.fixture
+def deploy(tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
+    made: list[Deployment] = []
+
+    def make(**changes: object) -> Deployment:
+        made.append(Deployment.make(tmp_path, **changes))
+        return made[-1]
+
+    yield make
+    for deployment in made:
+        for program in deployment.programs:
+            if program.process.poll() is None:
+                program.process.kill()
+                program.process.wait()
+
+
+@pytest.fixture
+def sites() -> tuple[str, ...]:
+    return SITES
+
+
+@pytest.fixture
+def address() -> Callable[[Program], str]:
+    return address_of
+
+
+@pytest.fixture(scope="module")
+def draft() -> Study:
+    """The trial's study with its sites' names, without keys."""
+    return draft_study()
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    return DATA

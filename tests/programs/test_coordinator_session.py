@@ -1,0 +1,259 @@
+"""The coordinator's session without a network: repeated, foreign and lying messages, and what everybody is told."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from fedglmm_coordinator.session import Session
+from fedglmm_secure.errors import FedglmmError, FitError, InputError, LinkError, PeerError, RefusalError
+from fedglmm_secure.model.questions import Describe
+from fedglmm_secure.securesum import Policy, Site
+from fedglmm_secure.study import Study
+from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.messages import Finished, Next, Ready, Refusal, Stopped, Wait
+from fedglmm_secure.wire.terms import terms_of
+
+OUTCOME = "the result"
+
+
+def three_sums(study: Study):
+    """An estimator that asks the same thing three times and checks the sum."""
+    numbers = len(Describe().slots(study.layout))
+    for _ in range(3):
+        total = yield Describe()
+        assert total.tolist() == [4.0] * numbers
+    return OUTCOME
+
+
+@dataclass
+class Net:
+    study: Study
+    session: Session
+    sites: dict[str, Site]
+
+    async def hello_all(self) -> dict[str, Next]:
+        replies = await asyncio.gather(*(self.session.exchange(s.hello()) for s in self.sites.values()))
+        return dict(zip(self.sites, replies, strict=True))
+
+    def contribution(self, name: str, asked: Next):
+        site = self.sites[name]
+        if asked.offer is not None:
+            site.open(asked.offer)
+        again = site.receive(asked.request)
+        slots = asked.question.slots(self.study.layout)
+        return again or site.answer(np.ones(len(slots)), slots)[1]
+
+    async def round(self, asked: dict[str, Next]) -> dict[str, object]:
+        sent = [self.contribution(name, message) for name, message in asked.items()]
+        replies = await asyncio.gather(*map(self.session.exchange, sent))
+        return dict(zip(asked, replies, strict=True))
+
+
+@pytest.fixture
+def run(study_of_four) -> Callable[..., None]:
+    study, identities = study_of_four
+
+    def go(scene: Callable[[Net], Coroutine[None, None, None]], fit=three_sums, poll_seconds: float = 5.0):
+        async def play() -> None:
+            session = Session(
+                study,
+                fit(study),
+                randomness=secrets.token_bytes,
+                keep=lambda result, sent: result,
+                say=lambda line: None,
+                poll_seconds=poll_seconds,
+            )
+            sites = {
+                name: Site(terms_of(study), identities[name].signing, Policy(), secrets.token_bytes)
+                for name, _ in study.roster()
+            }
+            async with asyncio.timeout(20):
+                await scene(Net(study, session, sites))
+
+        asyncio.run(play())
+
+    return go
+
+
+@pytest.fixture(scope="module")
+def study_of_four(draft):
+    identities = {name: identity.generate() for name in ("1_UM", "2_IU", "3_UK", "4_Case")}
+    return draft.replaced(
+        identities={name: (own.public_key, own.certificate) for name, own in identities.items()}
+    ), identities
+
+
+def test_three_sums_take_one_round_trip_each(run):
+    async def scene(net: Net) -> None:
+        asked = await net.hello_all()
+        for number in (1, 2, 3):
+            assert {(m.request.number, m.offer is None) for m in asked.values()} == {(number, number > 1)}
+            asked = await net.round(asked)
+        assert set(asked.values()) == {Finished(OUTCOME)}
+        assert await net.session.run(1.0) == Finished(OUTCOME)
+        await net.session.wait_until_told(1.0)
+
+    run(scene)
+
+
+def test_every_message_sent_twice_gets_the_same_answer(run):
+    async def scene(net: Net) -> None:
+        hello = net.sites["1_UM"].hello()
+        first = await net.hello_all()
+        assert await net.session.exchange(hello) == first["1_UM"]
+        second = await net.round(first)
+        again = net.contribution("1_UM", first["1_UM"])
+        assert await net.session.exchange(again) == second["1_UM"]
+        third = await net.round(second)
+        ready = Ready("1_UM", net.sites["1_UM"].session_id, 2)
+        assert await net.session.exchange(ready) == third["1_UM"]
+        end = await net.round(third)
+        for message in (ready, again, hello):
+            assert await net.session.exchange(message) == end["1_UM"]
+
+    run(scene)
+
+
+def test_a_poll_ends_with_wait(run):
+    async def scene(net: Net) -> None:
+        assert await net.session.exchange(net.sites["1_UM"].hello()) == Wait()
+        asked = await net.hello_all()
+        sent = net.contribution("1_UM", asked["1_UM"])
+        assert await net.session.exchange(sent) == Wait()
+        assert await net.session.exchange(Ready("1_UM", sent.session_id, 1)) == Wait()
+
+    run(scene, poll_seconds=0.05)
+
+
+def test_a_lying_site_stops_the_session_for_everybody(run):
+    async def scene(net: Net) -> None:
+        asked = await net.hello_all()
+        honest = asyncio.create_task(net.session.exchange(net.contribution("2_IU", asked["2_IU"])))
+        sent = net.contribution("1_UM", asked["1_UM"])
+        waiting = asyncio.create_task(net.session.exchange(sent))
+        await asyncio.sleep(0)
+        told = await net.session.exchange(replace(sent, vector=bytes(len(sent.vector))))
+        for reply in (told, await honest, await waiting):
+            assert isinstance(reply, Stopped)
+            assert type(reply.error) is PeerError
+            assert "'1_UM' sent two different vectors" in str(reply.error)
+
+    run(scene)
+
+
+@pytest.mark.parametrize("foreign", ["contribution", "ready"])
+def test_a_message_of_another_session_is_told_so_and_harms_nobody(run, foreign):
+    async def scene(net: Net) -> None:
+        asked = await net.hello_all()
+        message = Ready("1_UM", bytes(32), 0)
+        if foreign == "contribution":
+            message = replace(net.contribution("1_UM", asked["1_UM"]), session_id=bytes(32))
+        with pytest.raises(PeerError, match="started again"):
+            await net.session.exchange(message)
+        assert all(isinstance(reply, Next) for reply in (await net.round(asked)).values())
+
+    run(scene)
+
+
+def test_a_second_process_of_a_site_harms_nobody(run, study_of_four):
+    study, identities = study_of_four
+
+    async def scene(net: Net) -> None:
+        asked = await net.hello_all()
+        second = Site(terms_of(study), identities["1_UM"].signing, Policy(), secrets.token_bytes)
+        with pytest.raises(LinkError, match="came back with new keys"):
+            await net.session.exchange(second.hello())
+        assert all(isinstance(reply, Next) for reply in (await net.round(asked)).values())
+
+    run(scene)
+
+
+@pytest.mark.parametrize(
+    ("error", "heard"),
+    [
+        (RefusalError("no"), RefusalError),
+        (InputError("no"), RefusalError),
+        (FedglmmError("no"), RefusalError),
+        (FitError("no"), FitError),
+        (PeerError("no"), PeerError),
+        (LinkError("no"), LinkError),
+    ],
+)
+def test_a_refusal_reaches_everybody_with_the_sites_name(run, error, heard):
+    async def scene(net: Net) -> None:
+        asked = await net.hello_all()
+        waiting = asyncio.create_task(net.session.exchange(net.contribution("2_IU", asked["2_IU"])))
+        await asyncio.sleep(0)
+        for reply in (await net.session.exchange(Refusal("1_UM", error)), await waiting):
+            assert isinstance(reply, Stopped)
+            assert type(reply.error) is heard
+            assert str(reply.error) == "site 1_UM refused: no"
+
+    run(scene)
+
+
+def test_a_fit_error_reaches_everybody(run):
+    def separated(study):
+        yield Describe()
+        raise FitError("separation")
+
+    async def scene(net: Net) -> None:
+        replies = await net.round(await net.hello_all())
+        assert {str(reply.error) for reply in replies.values()} == {"separation"}
+
+    run(scene, fit=separated)
+
+
+def test_a_fault_of_the_estimator_reaches_everybody_without_its_words(run):
+    def broken(study):
+        yield Describe()
+        raise ZeroDivisionError("inner words")
+
+    async def scene(net: Net) -> None:
+        replies = await net.round(await net.hello_all())
+        assert {str(reply.error) for reply in replies.values()} == {
+            "the coordinator failed (ZeroDivisionError); run it with --debug"
+        }
+        end = await net.session.run(1.0)
+        assert isinstance(end.error.__cause__, ZeroDivisionError)
+
+    run(scene, fit=broken)
+
+
+def test_absent_sites_are_named_before_and_in_a_session(run):
+    async def before(net: Net) -> None:
+        waiting = asyncio.create_task(net.session.exchange(net.sites["2_IU"].hello()))
+        end = await net.session.run(0.1)
+        assert "no word from 1_UM, 3_UK, 4_Case for 0.1 seconds" in str(end.error)
+        assert await waiting == end
+
+    async def within(net: Net) -> None:
+        asked = await net.hello_all()
+        waiting = asyncio.create_task(net.session.exchange(net.contribution("2_IU", asked["2_IU"])))
+        end = await net.session.run(0.1)
+        assert type(end.error) is LinkError
+        assert "no word from 1_UM, 3_UK, 4_Case" in str(end.error)
+        assert await waiting == end
+
+    run(before)
+    run(within)
+
+
+def test_polls_are_no_progress(run):
+    async def scene(net: Net) -> None:
+        async def poll() -> None:
+            for _ in range(100):
+                await net.session.exchange(net.sites["2_IU"].hello())
+
+        polling = asyncio.create_task(poll())
+        end = await net.session.run(0.3)
+        assert "no word from 1_UM" in str(end.error)
+        polling.cancel()
+
+    run(scene, poll_seconds=0.02)

@@ -1,0 +1,136 @@
+"""The server against hand-made clients: who may connect, as whom, and what a bad message gets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+
+import grpc
+import grpc.aio
+import pytest
+
+from fedglmm_coordinator.server import Exchange, server_credentials, start_server
+from fedglmm_coordinator.session import Session
+from fedglmm_coordinator.transcript import Transcript
+from fedglmm_secure.errors import InputError
+from fedglmm_secure.model.questions import Describe
+from fedglmm_secure.securesum import Policy, Site
+from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.codec import METHOD, decode_coordinator, encode_site
+from fedglmm_secure.wire.identity import SERVER_NAME
+from fedglmm_secure.wire.limits import MAX_MESSAGE_BYTES
+from fedglmm_secure.wire.messages import Ready, Wait
+from fedglmm_secure.wire.terms import terms_of
+
+
+def one_question(study):
+    yield Describe()
+
+
+@pytest.fixture
+def call(deploy, tmp_path):
+    """call(data, certificate_of=..., method=...) sends raw bytes to a served session."""
+    deployment = deploy()
+
+    def exchange(data: bytes, certificate_of: object = "1_UM", method: str = METHOD) -> bytes:
+        async def play() -> bytes:
+            session = Session(
+                deployment.study,
+                one_question(deployment.study),
+                randomness=secrets.token_bytes,
+                keep=lambda result, sent: "{}",
+                say=lambda line: None,
+                poll_seconds=0.05,
+            )
+            with Transcript(tmp_path / "transcript.jsonl", lambda: 0.0) as transcript:
+                handler = Exchange(deployment.study, session, transcript)
+                own = deployment.identities["coordinator"]
+                server, address = await start_server(handler, deployment.study, own, "127.0.0.1:0")
+                async with grpc.aio.secure_channel(address, client(certificate_of), options=OPTIONS) as channel:
+                    try:
+                        return await channel.unary_unary(method)(data, timeout=10.0)
+                    finally:
+                        await server.stop(grace=None)
+
+        return asyncio.run(play())
+
+    def client(certificate_of: object) -> grpc.ChannelCredentials:
+        root = deployment.identities["coordinator"].certificate_pem
+        if certificate_of is None:
+            return grpc.ssl_channel_credentials(root)
+        known = isinstance(certificate_of, str)
+        own = deployment.identities[certificate_of] if known else certificate_of
+        return grpc.ssl_channel_credentials(root, own.tls_key_pem, own.certificate_pem)
+
+    exchange.deployment = deployment
+    return exchange
+
+
+OPTIONS = (
+    ("grpc.ssl_target_name_override", SERVER_NAME),
+    ("grpc.max_send_message_length", 2 * MAX_MESSAGE_BYTES),
+)
+
+
+def hello(call, name: str = "1_UM") -> bytes:
+    deployment = call.deployment
+    signing = deployment.identities[name].signing
+    return encode_site(Site(terms_of(deployment.study), signing, Policy(), secrets.token_bytes).hello())
+
+
+def failure(call, *arguments, **options) -> tuple[str, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        call(*arguments, **options)
+    return raised.value.code().name, raised.value.details()
+
+
+def test_a_site_of_the_roster_is_answered_and_recorded(call, tmp_path):
+    data = hello(call)
+    assert decode_coordinator(call(data)) == Wait()
+    (line,) = (tmp_path / "transcript.jsonl").read_text().splitlines()
+    assert json.loads(line)["site"] == "1_UM"
+
+
+def test_the_message_of_one_site_over_the_certificate_of_another(call):
+    code, details = failure(call, hello(call, "1_UM"), certificate_of="2_IU")
+    assert code == "PERMISSION_DENIED"
+    assert "'1_UM', but the connection has the certificate of '2_IU'" in details
+
+
+@pytest.mark.parametrize("who", [None, identity.generate()], ids=["no certificate", "a stranger's"])
+def test_a_certificate_that_is_not_in_the_study(call, who, tmp_path):
+    assert failure(call, hello(call), certificate_of=who)[0] == "UNAVAILABLE"
+    assert (tmp_path / "transcript.jsonl").read_text() == ""
+
+
+def test_the_coordinators_own_certificate_is_no_sites(call):
+    assert failure(call, hello(call), certificate_of="coordinator")[0] == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xff", bytes(1000)])
+def test_bytes_that_are_no_message(call, data):
+    assert failure(call, data)[0] == "FAILED_PRECONDITION"
+
+
+def test_a_poll_without_a_session(call):
+    code, details = failure(call, encode_site(Ready("1_UM", bytes(32), 3)))
+    assert code == "FAILED_PRECONDITION"
+    assert "start this site again" in details
+
+
+def test_a_message_that_is_too_large(call, tmp_path):
+    assert failure(call, bytes(MAX_MESSAGE_BYTES + 1))[0] == "RESOURCE_EXHAUSTED"
+    assert (tmp_path / "transcript.jsonl").read_text() == ""
+
+
+def test_an_unknown_method(call):
+    assert failure(call, hello(call), method=METHOD + "s")[0] == "UNIMPLEMENTED"
+
+
+def test_a_study_without_certificates_cannot_be_served(call, draft):
+    own = call.deployment.identities["coordinator"]
+    with pytest.raises(InputError, match="no coordinator certificate"):
+        server_credentials(draft, own)
+    with pytest.raises(InputError, match="no certificate in the study for 1_UM, 2_IU, 3_UK, 4_Case"):
+        server_credentials(draft.replaced(coordinator_certificate=own.certificate), own)

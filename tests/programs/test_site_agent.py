@@ -1,0 +1,234 @@
+"""The site's exchange loop without a network: what is written, what is sent, and in which order."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fedglmm_secure.errors import (
+    FedglmmError,
+    FitError,
+    InputError,
+    LinkError,
+    PeerError,
+    QuantityError,
+    RefusalError,
+    TableError,
+)
+from fedglmm_secure.model import questions
+from fedglmm_secure.model.questions import Describe, MarginalDerivatives
+from fedglmm_secure.securesum import Coordinator, Policy, Site
+from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.messages import Finished, Next, Ready, Refusal, Stopped, Wait
+from fedglmm_secure.wire.terms import terms_of
+from fedglmm_site.agent import Agent
+from fedglmm_site.journal import Journal
+from fedglmm_site.outward import outward
+
+ME = "1_UM"
+
+
+class Script:
+    """A coordinator that answers what the test says, and the log of what happened in which order."""
+
+    def __init__(self, study, identities) -> None:
+        self.study, self.events, self.replies = study, [], []
+        self.coordinator = Coordinator(terms_of(study))
+        self.others = [
+            Site(terms_of(study), own.signing, Policy(), secrets.token_bytes)
+            for name, own in identities.items()
+            if name != ME
+        ]
+
+    def send(self, message):
+        self.events.append(("sent", message))
+        reply = self.replies.pop(0)
+        return reply() if callable(reply) else reply
+
+    def send_last(self, message, seconds):
+        self.events.append(("sent", message))
+
+    def append(self, record):
+        self.events.append(("on disk", record.contribution))
+
+    def first(self):
+        for site in (*self.others, self.site):
+            self.coordinator.receive_hello(site.hello())
+        offer, question = self.coordinator.offer(secrets.token_bytes), Describe()
+        numbers = len(question.slots(self.study.layout))
+        self.coordinator_request = self.coordinator.begin(questions.encode(question), numbers)
+        return Next(offer, self.coordinator_request, question)
+
+
+@pytest.fixture(scope="module")
+def design(draft, table):
+    return draft.design(table, ME, "table.csv")
+
+
+@pytest.fixture(scope="module")
+def table(data_folder):
+    table = pd.read_csv(data_folder / "indo_rct.csv")
+    return table[table["site"] == ME]
+
+
+@pytest.fixture
+def script(draft):
+    identities = {site.name: identity.generate() for site in draft.sites}
+    study = draft.replaced(identities={name: (own.public_key, own.certificate) for name, own in identities.items()})
+    made = Script(study, identities)
+    made.site = Site(terms_of(study), identities[ME].signing, Policy(), secrets.token_bytes)
+    return made
+
+
+@pytest.fixture
+def agent(script, design):
+    return Agent(script.study, design, script.site, link=script, journal=script, say=lambda line: None)
+
+
+def test_a_contribution_is_on_disk_before_it_is_sent(script, agent):
+    script.replies = [script.first, Finished("{}")]
+    assert agent.run() == Finished("{}")
+    hello, written, sent = script.events
+    assert hello[0] == "sent"
+    assert (written[0], sent[0]) == ("on disk", "sent")
+    assert written[1] is sent[1]
+
+
+def test_nothing_is_sent_when_the_journal_cannot_be_written(script, agent, monkeypatch):
+    def full(record):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(script, "append", full)
+    script.replies = [script.first]
+    with pytest.raises(OSError, match="no space"):
+        agent.run()
+    assert [type(message).__name__ for _, message in script.events] == ["Hello", "Refusal"]
+
+
+def test_a_question_asked_twice_is_answered_with_the_same_bytes(script, agent):
+    asked = []
+
+    def first():
+        asked.append(script.first())
+        return asked[0]
+
+    script.replies = [first, lambda: asked[0], Finished("{}")]
+    agent.run()
+    contributions = [message for what, message in script.events if what == "sent"][1:]
+    assert contributions[0] is contributions[1]
+    assert [what for what, _ in script.events].count("on disk") == 1
+
+
+def test_polls_with_hello_before_the_session_and_ready_within(script, agent):
+    script.replies = [Wait(), script.first, Wait(), Finished("{}")]
+    agent.run()
+    sent = [message for what, message in script.events if what == "sent"]
+    assert sent[0] is sent[1]
+    assert sent[3] == Ready(ME, script.site.session_id, 1)
+
+
+def test_the_coordinators_stop_is_the_sites_end(script, agent):
+    script.replies = [Stopped(FitError("separation"))]
+    with pytest.raises(FitError, match="separation"):
+        agent.run()
+    assert len(script.events) == 1
+
+
+def test_a_question_outside_the_study_is_refused_and_told(script, agent, draft):
+    nodes = draft.model.nodes + 1
+    outside = MarginalDerivatives((0.0,) * 6, nodes, tuple(range(5)), (1.0,))
+
+    def second():
+        first = script.coordinator_request
+        return Next(None, replace(first, number=2, question=questions.encode(outside)), outside)
+
+    script.replies = [script.first, second]
+    with pytest.raises(PeerError, match=f"{nodes} quadrature nodes"):
+        agent.run()
+    last = script.events[-1][1]
+    assert isinstance(last, Refusal)
+    assert last.site == ME
+    assert [what for what, _ in script.events].count("on disk") == 1
+
+
+def test_ctrl_c_is_told(script, agent):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    script.replies = [interrupt]
+    with pytest.raises(KeyboardInterrupt):
+        agent.run()
+    assert type(script.events[-1][1].error) is LinkError
+
+
+def test_a_lost_connection_is_not_told_to_the_lost(script, agent):
+    def lost():
+        raise LinkError("gone")
+
+    script.replies = [lost]
+    with pytest.raises(LinkError):
+        agent.run()
+    assert len(script.events) == 1
+
+
+def test_words_about_a_sites_own_table_never_leave_it():
+    words = "age is 7 in 12 rows"
+    for error in (
+        TableError(words),
+        InputError(words),
+        QuantityError(words),
+        FitError(words),
+        FedglmmError(words),
+    ):
+        told = outward(error)
+        assert words not in str(told)
+        assert told.exit_code == error.exit_code
+    for error in (RefusalError(words), PeerError(words)):
+        assert outward(error) is error
+
+
+class TestJournal:
+    @pytest.fixture
+    def record(self, script):
+        asked = script.first()
+        script.site.open(asked.offer)
+        script.site.receive(asked.request)
+        slots = asked.question.slots(script.study.layout)
+        return script.site.answer(np.zeros(len(slots)), slots)[0]
+
+    def test_survives_a_restart(self, tmp_path, record):
+        path = tmp_path / "journal.jsonl"
+        with Journal(path) as journal:
+            assert journal.records == ()
+            journal.append(record)
+        with Journal(path) as journal:
+            assert journal.records == (record,)
+
+    def test_is_synced_before_append_returns(self, tmp_path, record, monkeypatch):
+        path, synced = tmp_path / "journal.jsonl", []
+        with Journal(path) as journal:
+            monkeypatch.setattr("os.fsync", lambda handle: synced.append(path.read_bytes()))
+            journal.append(record)
+            assert record.contribution.vector.hex().encode() in synced[-1]
+
+    def test_a_line_cut_off_by_a_crash_is_left_out(self, tmp_path, record):
+        path = tmp_path / "journal.jsonl"
+        with Journal(path) as journal:
+            journal.append(record)
+        path.write_bytes(path.read_bytes() + b'{"session": "ab')
+        with Journal(path) as journal:
+            assert journal.records == (record,)
+            journal.append(record)
+        with Journal(path) as journal:
+            assert journal.records == (record, record)
+
+    @pytest.mark.parametrize("damage", [b"{}\n", b"nonsense\n", b'{"session": 1}\n', b"[]\n", b"\xff\n"])
+    def test_damage_is_refused(self, tmp_path, damage):
+        path = tmp_path / "journal.jsonl"
+        path.write_bytes(damage)
+        with pytest.raises(InputError, match="is damaged"):
+            Journal(path)

@@ -1,0 +1,86 @@
+"""What a site refuses to answer, whatever the coordinator says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fedglmm_secure.errors import PeerError, RefusalError
+from fedglmm_secure.model.description import Description
+from fedglmm_secure.model.questions import Describe, MarginalDerivatives
+from fedglmm_secure.study import Study
+from fedglmm_secure.study.guard import check_question
+
+STUDY = Study.from_dict(
+    {
+        "study": {"id": "guard"},
+        "model": {"formula": "y ~ x + sex + (1 | site)", "family": "binomial", "method": "agh", "nodes": 5},
+        "variables": {
+            "y": {"type": "binary", "levels": [0, 1]},
+            "x": {"type": "numeric", "range": [0, 1]},
+            "sex": {"type": "categorical", "levels": ["f", "m"]},
+        },
+        "sites": [{"name": name} for name in "abc"],
+    },
+    "guard.toml",
+)
+
+
+def describe(rows: float, counts: list[float]) -> tuple[float, ...]:
+    p = len(STUDY.layout.columns)
+    return tuple(Description(rows, 0.0, 3.0, np.array(counts), np.zeros(p), np.full(p, rows)).vector().tolist())
+
+
+GOOD = MarginalDerivatives((0.0, 0.1, 0.2, 0.5), 5, (0, 1, 2), describe(100, [60, 40, 50, 50]))
+
+
+def test_what_the_study_asks_for_is_answered() -> None:
+    check_question(STUDY, Describe(), 1)
+    check_question(STUDY, GOOD, 2)
+    check_question(STUDY, replace(GOOD, theta=(0.0, 0.1, 0.5), columns=(0, 2)), 3)
+
+
+@pytest.mark.parametrize(("question", "number"), [(Describe(), 2), (GOOD, 1)])
+def test_only_the_first_sum_describes(question: Describe | MarginalDerivatives, number: int) -> None:
+    with pytest.raises(PeerError, match="only the first sum describes"):
+        check_question(STUDY, question, number)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"nodes": 9}, "asks for 9 quadrature nodes where the study says 5"),
+        ({"columns": (0, 2, 1)}, "columns that the study does not have"),
+        ({"columns": (0, 1, 1)}, "columns that the study does not have"),
+        ({"columns": (0, 1, 3)}, "columns that the study does not have"),
+        ({"columns": (-1, 0, 1)}, "columns that the study does not have"),
+        ({"columns": (), "theta": (0.5,)}, "columns that the study does not have"),
+        ({"theta": (0.0, 0.1, 0.5)}, "sends 3 parameters for a model of 4"),
+        ({"theta": (0.0, 31.0, 0.2, 0.5)}, "above 30 standardised units"),
+        ({"theta": (0.0, float("nan"), 0.2, 0.5)}, "above 30 standardised units"),
+        ({"description": GOOD.description[:-1]}, "a description of this study has"),
+    ],
+)
+def test_a_question_that_is_not_the_studys_is_refused(change: dict, sentence: str) -> None:
+    with pytest.raises(PeerError, match=sentence):
+        check_question(STUDY, replace(GOOD, **change), 2)
+
+
+@pytest.mark.parametrize(
+    ("description", "sentence"),
+    [
+        (describe(100, [98, 2, 50, 50]), "y = 1 occurs in fewer than minimum_cell = 3 rows"),
+        (describe(100, [60, 40, 99, 1]), "sex = m occurs in fewer than minimum_cell = 3 rows"),
+        (describe(12, [6, 6, 6, 6]), "4 parameters for 12 pooled rows, more than maximum_parameters_per_row = 0.33"),
+        (describe(0, [0, 0, 0, 0]), "no complete row"),
+    ],
+)
+def test_pooled_disclosure_limits_are_checked_before_any_derivative(description: tuple, sentence: str) -> None:
+    with pytest.raises(RefusalError, match=sentence):
+        check_question(STUDY, replace(GOOD, description=description), 2)
+
+
+def test_an_empty_cell_discloses_nobody() -> None:
+    check_question(STUDY, replace(GOOD, description=describe(100, [60, 40, 100, 0])), 2)

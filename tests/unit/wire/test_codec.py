@@ -1,0 +1,160 @@
+"""Messages survive the wire unchanged; anything else is refused with PeerError."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedglmm_secure.errors import FedglmmError, FitError, PeerError, RefusalError
+from fedglmm_secure.model import questions
+from fedglmm_secure.model.questions import Describe, MarginalDerivatives
+from fedglmm_secure.securesum import Contribution, Hello, SessionOffer, SumRequest
+from fedglmm_secure.wire.codec import (
+    METHOD,
+    decode_coordinator,
+    decode_site,
+    encode_coordinator,
+    encode_site,
+)
+from fedglmm_secure.wire.limits import MAX_MESSAGE_BYTES
+from fedglmm_secure.wire.messages import Finished, Next, Ready, Refusal, Stopped, Wait
+from fedglmm_secure.wire.v1 import exchange_pb2 as pb
+
+HELLO = Hello("1_UM", bytes(32), b"n" * 32, b"k" * 32, b"s" * 64)
+OFFER = SessionOffer(b"c" * 32, (HELLO, replace(HELLO, site="2_IU", nonce=b"m" * 32)))
+ASKED = MarginalDerivatives((0.1, -math.pi, 1e-300), 9, (0, 2), (602.0, 0.0))
+
+
+def request_for(question, number=1) -> SumRequest:
+    return SumRequest(b"i" * 32, number, 0, ("1_UM", "2_IU"), questions.encode(question), 12)
+
+
+SITE_MESSAGES = [
+    HELLO,
+    Contribution(b"i" * 32, 3, 0, "1_UM", bytes(range(48))),
+    Ready("1_UM", b"i" * 32, 7),
+]
+COORDINATOR_MESSAGES = [
+    Next(OFFER, request_for(Describe()), Describe()),
+    Next(None, request_for(ASKED, 2), ASKED),
+    Finished('{"format": "fedglmm-result/1"}'),
+    Wait(),
+]
+
+
+@pytest.mark.parametrize("message", SITE_MESSAGES, ids=lambda m: type(m).__name__)
+def test_site_messages_survive(message):
+    assert decode_site(encode_site(message)) == message
+
+
+@pytest.mark.parametrize("message", COORDINATOR_MESSAGES, ids=lambda m: type(m).__name__)
+def test_coordinator_messages_survive(message):
+    assert decode_coordinator(encode_coordinator(message)) == message
+
+
+@pytest.mark.parametrize("error", [RefusalError("no"), FitError("separated"), PeerError("replay")])
+def test_errors_survive_with_class_and_sentence(error):
+    refusal = decode_site(encode_site(Refusal("1_UM", error)))
+    stopped = decode_coordinator(encode_coordinator(Stopped(error)))
+    for received in (refusal.error, stopped.error):
+        assert type(received) is type(error)
+        assert str(received) == str(error)
+
+
+def test_a_long_sentence_is_cut_between_characters():
+    sent = decode_site(encode_site(Refusal("1_UM", RefusalError("é" * 3000))))
+    assert str(sent.error) == "é" * 1000
+
+
+def test_method_is_that_of_the_proto():
+    assert METHOD == "/fedglmm_secure.wire.v1.Coordinator/Exchange"
+
+
+def test_question_that_the_sum_is_not_bound_to_is_never_sent():
+    with pytest.raises(PeerError, match="bound to"):
+        encode_coordinator(Next(None, request_for(Describe(), 2), ASKED))
+
+
+@pytest.mark.parametrize(("offer", "number"), [(OFFER, 2), (None, 1)])
+def test_offer_comes_with_the_first_question_only(offer, number):
+    with pytest.raises(PeerError, match="with the first question"):
+        Next(offer, request_for(Describe(), number), Describe())
+
+
+def marginal(**changes: object) -> bytes:
+    fields = {"theta": [0.0], "nodes": 1, "columns": [0], "description": [1.0]} | changes
+    question = pb.Question(marginal_derivatives=pb.MarginalDerivatives(**fields))
+    request = pb.SumRequest(session_id=bytes(32), number=2, participants=["a"], length=2, question=question)
+    return pb.CoordinatorMessage(next=pb.Next(request=request)).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff",
+        bytes(MAX_MESSAGE_BYTES + 1),
+        pb.CoordinatorMessage(next=pb.Next()).SerializeToString(),
+        pb.CoordinatorMessage(next=pb.Next(request=pb.SumRequest())).SerializeToString(),
+        pb.CoordinatorMessage(stopped=pb.Stopped(category=9, sentence="?")).SerializeToString()[:-3],
+        marginal(theta=[math.nan]),
+        marginal(theta=[math.inf]),
+        marginal(description=[-math.inf]),
+        marginal(nodes=0),
+        marginal(nodes=101),
+    ],
+)
+def test_what_no_coordinator_sends(data):
+    with pytest.raises(PeerError):
+        decode_coordinator(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff",
+        bytes(MAX_MESSAGE_BYTES + 1),
+        pb.SiteMessage(hello=pb.Hello()).SerializeToString(),
+        pb.SiteMessage(contribution=pb.Contribution(session_id=bytes(32), number=1, site="a")).SerializeToString(),
+        pb.SiteMessage(ready=pb.Ready(site="a", session_id=b"short")).SerializeToString(),
+        pb.SiteMessage(refusal=pb.Refusal(site="a", sentence="x" * 2001)).SerializeToString(),
+    ],
+)
+def test_what_no_site_sends(data):
+    with pytest.raises(PeerError):
+        decode_site(data)
+
+
+def test_unknown_category_is_a_breach_of_the_protocol():
+    data = pb.SiteMessage(refusal=pb.Refusal(site="a", category=77, sentence="no")).SerializeToString()
+    received = decode_site(data)
+    assert type(received.error) is PeerError
+
+
+VALID = [*map(encode_site, SITE_MESSAGES), *map(encode_coordinator, COORDINATOR_MESSAGES)]
+
+
+@given(data=st.binary(max_size=400))
+@settings(max_examples=500)
+def test_random_bytes_only_ever_raise_our_errors(data):
+    for decode in (decode_site, decode_coordinator):
+        with contextlib.suppress(FedglmmError):
+            decode(data)
+
+
+@given(data=st.sampled_from(VALID), edits=st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=4))
+@settings(max_examples=500)
+def test_damaged_messages_only_ever_raise_our_errors(data, edits):
+    damaged = bytearray(data)
+    for position, value in edits:
+        damaged[position % len(damaged)] = value
+    for decode in (decode_site, decode_coordinator):
+        for cut in (len(damaged), len(damaged) // 2):
+            with contextlib.suppress(FedglmmError):
+                decode(bytes(damaged[:cut]))

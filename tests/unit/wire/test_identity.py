@@ -1,0 +1,60 @@
+"""Identities: what the files hold, and what never shows."""
+
+from __future__ import annotations
+
+import base64
+import tomllib
+
+import pytest
+from cryptography import x509
+
+from fedglmm_secure.errors import InputError
+from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.identity import Identity, certificate_der
+
+
+def test_public_file_holds_what_the_roster_needs():
+    mine = identity.generate()
+    public = tomllib.loads(mine.files()["public.toml"].decode())
+    assert set(public) == {"public_key", "certificate"}
+    assert base64.b64decode(public["public_key"]) == mine.signing.public_bytes
+    assert certificate_der(public["certificate"]) == certificate_der(mine.certificate_pem)
+
+
+def test_files_read_back():
+    mine = identity.generate()
+    files = mine.files()
+    again = Identity(files["signing.key"], files["tls.key"], files["tls.crt"])
+    assert again.signing.public_bytes == mine.signing.public_bytes
+    assert set(identity.PRIVATE_FILES) < set(files)
+
+
+def test_certificate_is_for_the_fixed_server_name_and_never_expires():
+    loaded = x509.load_pem_x509_certificate(identity.generate().certificate_pem)
+    names = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["fedglmm"]
+    assert loaded.not_valid_after_utc.year == 9999
+
+
+def test_two_identities_share_nothing():
+    first, second = identity.generate(), identity.generate()
+    assert first.public_key != second.public_key
+    subjects = {x509.load_pem_x509_certificate(i.certificate_pem).subject for i in (first, second)}
+    assert len(subjects) == 2
+
+
+def test_no_private_key_in_repr():
+    mine = identity.generate()
+    assert "PRIVATE" not in repr(mine)
+    assert mine.signing._private_key.private_bytes_raw().hex() not in repr(mine.signing)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a key", identity.generate().tls_key_pem])
+def test_wrong_signing_key_is_refused_by_name(content):
+    with pytest.raises(InputError, match=r"signing\.key is not"):
+        _ = Identity(content, b"", b"").signing
+
+
+def test_wrong_certificate_is_refused():
+    with pytest.raises(InputError, match="not in PEM"):
+        certificate_der("nonsense")
