@@ -58,6 +58,7 @@ class Session:
         self._next: Next | None = None
         self._end: Finished | Stopped | None = None
         self._told: set[str] = set()
+        self._said: set[str] = set()
         self._bytes: Counter[str] = Counter({site.name: 0 for site in study.sites})
         self._news = Bell()
 
@@ -72,7 +73,11 @@ class Session:
         that breaks the session stops it for everybody.
         """
         if self._end is None:
-            self._take(message)
+            try:
+                self._take(message)
+            except FedglmmError as error:
+                self._say_once(f"turned away: {message.site}: {error}")
+                raise
         return await self._answer(message)
 
     def stop(self, error: FedglmmError) -> None:
@@ -105,6 +110,12 @@ class Session:
                     await self._news.wait()
         except TimeoutError:
             self._say(f"could not tell the end to: {', '.join(sorted(expected - self._told))}")
+
+    def _say_once(self, line: str) -> None:
+        """A site that tries again and again is reported once."""
+        if line not in self._said:
+            self._said.add(line)
+            self._say(line)
 
     def _take(self, message: SiteMessage) -> None:
         match message:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,15 +23,19 @@ class Layout:
     """
 
     columns: tuple[str, ...]
-    """Names of the fixed effects, in order (p of them)."""
+    """Names of the fixed effects, in order (p of them). For the Gaussian family the last one is the response itself."""
     centre: tuple[float, ...]
     half: tuple[float, ...]
     intercept: int | None
     """Position of the constant column, None for a model without one."""
     group: str
-    """The grouping variable of the random terms."""
+    """The grouping variable of the random terms, empty for a model without any."""
     terms: tuple[str, ...]
     """Names of the random terms within ``group`` (q of them)."""
+    blocks: tuple[int, ...]
+    """How many consecutive terms are correlated with each other: (2,) for (1 + x | g), (1, 1) for (1 | g) + (0 + x | g)."""
+    z_half: tuple[float, ...]
+    """Largest magnitude of each random term over the declared ranges."""
     levels: tuple[str, ...]
     """Plain words for each cell that disclosure control counts, such as ``gender = 2_male``."""
     family: str
@@ -41,7 +45,9 @@ class Layout:
 class Design:
     """One site's complete rows, sorted by group: n rows, G groups, p fixed effects, q random terms.
 
-    Never leaves the site. ``x`` is in the units of the table; ``standardised`` gives other units.
+    Never leaves the site. ``x`` is in the units of the table. For the Gaussian family with residual standard deviation
+    phi the last column of x is minus the response, so that its coefficient 1 / phi makes y / phi - x' (beta / phi) a
+    standard normal residual (Olsen 1978, Econometrica 46:1211): y and offset are then 0.
     """
 
     x: Matrix
@@ -49,8 +55,12 @@ class Design:
     z: Matrix
     """Random-effects design, shape (n, q)."""
     y: Vector
+    """The response: 0/1 or the share of successes for the binomial family, a count, or 0 for the Gaussian (below)."""
     offset: Vector
     weights: Vector
+    """Prior weights, times the number of trials."""
+    constant: float
+    """What the log-density has that no parameter enters, summed over rows: log binomial coefficients, -log y!, ..."""
     starts: Index
     """First row of each group, shape (G,); empty when there are no rows."""
     group_names: tuple[str, ...]
@@ -78,10 +88,6 @@ class Design:
     def group_of_row(self) -> Index:
         """Position of each row's group, shape (n,)."""
         return np.repeat(np.arange(self.groups), self.sizes)
-
-    def standardised(self, columns: tuple[int, ...], centre: Vector, scale: Vector) -> Design:
-        """The same rows with fixed effects (x[:, columns] - centre) / scale."""
-        return replace(self, x=(self.x[:, list(columns)] - centre) / scale)
 
     def __repr__(self) -> str:
         return "Design(<private>)"

@@ -12,29 +12,42 @@ from fedglmm_secure.errors import RefusalError
 _PROBE_SECONDS = 3.0
 
 
-def check_certificates(address: tuple[str, int], pinned: bytes, certificate: Path, key: Path) -> None:
-    """Raise RefusalError when the coordinator's certificate is not ``pinned`` (DER), or it turns ours down.
+def certificate_fault(address: tuple[str, int], pinned: bytes, certificate: Path, key: Path) -> RefusalError | None:
+    """What is wrong with the certificates: the coordinator's is not ``pinned`` (DER), or it turns ours down.
 
-    Returns when nothing is wrong with the certificates, or when nobody listens: then it is worth trying
-    again.
+    None when nothing is wrong with them, or when nobody listens: then it is worth trying again.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # the certificate is compared below; nothing is sent on this connection
     context.load_cert_chain(certificate, key)
     context.set_alpn_protocols(["h2"])
-    with contextlib.suppress(OSError), socket.create_connection(address, _PROBE_SECONDS) as plain:
-        try:
-            with context.wrap_socket(plain) as secure:
-                if secure.getpeercert(binary_form=True) != pinned:
-                    raise RefusalError(
-                        "the coordinator has another certificate than the one in the study; check the "
-                        "address, and that it was started with the keys that the study names"
-                    )
-                secure.recv(1)  # in TLS 1.3 the server's verdict on our certificate comes after the handshake
-        except ssl.SSLError as error:
-            if "ALERT" in (error.reason or ""):
-                raise RefusalError(
-                    "the coordinator does not accept this site's certificate; compare the two study files, "
-                    "whose digests must be equal"
-                ) from error
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(address, _PROBE_SECONDS) as plain,
+        context.wrap_socket(plain) as secure,
+    ):
+        if secure.getpeercert(binary_form=True) != pinned:
+            return RefusalError(
+                "the coordinator has another certificate than the one in the study; check the address, and that it "
+                "was started with the keys that the study names"
+            )
+        if not _is_kept_open(secure):
+            return RefusalError(
+                "the coordinator does not accept this site's certificate; compare the two study files, whose digests "
+                "must be equal"
+            )
+    return None
+
+
+def _is_kept_open(secure: ssl.SSLSocket) -> bool:
+    """Whether the server speaks first, as HTTP/2 does at once, or only waits.
+
+    In TLS 1.3 its verdict on our certificate comes after the handshake: an alert, or just the end.
+    """
+    try:
+        return bool(secure.recv(1))
+    except TimeoutError:
+        return True
+    except (ssl.SSLError, ConnectionResetError):
+        return False

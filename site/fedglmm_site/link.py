@@ -14,8 +14,8 @@ from fedglmm_secure.wire import status
 from fedglmm_secure.wire.codec import METHOD, decode_coordinator, encode_site
 from fedglmm_secure.wire.identity import SERVER_NAME, TLS_CERTIFICATE, TLS_KEY, certificate_der
 from fedglmm_secure.wire.limits import CALL_SECONDS, MAX_MESSAGE_BYTES
-from fedglmm_secure.wire.messages import CoordinatorMessage, SiteMessage
-from fedglmm_site.handshake import check_certificates
+from fedglmm_secure.wire.messages import CoordinatorMessage, SiteMessage, Stopped
+from fedglmm_site.handshake import certificate_fault
 
 OPTIONS = (
     ("grpc.ssl_target_name_override", SERVER_NAME),
@@ -43,13 +43,13 @@ class Link:
     def send(self, message: SiteMessage) -> CoordinatorMessage:
         """The answer to ``message``, which is sent again while the coordinator cannot be reached.
 
-        Raises LinkError after the time-out, RefusalError for a wrong certificate on either side, and what the
-        coordinator raised.
+        A coordinator that turns the message down, or a certificate that either side turns down, gives Stopped.
+        Raises LinkError after the time-out.
         """
         data, pause, deadline = encode_site(message), FIRST_PAUSE, time.monotonic() + self._timeout
         while True:
             try:
-                return decode_coordinator(self._call(data))
+                return self._try(data)
             except LinkError as error:
                 if pause == FIRST_PAUSE:
                     self._say(f"{error}; trying again")
@@ -74,28 +74,28 @@ class Link:
         """Close the connection."""
         self._channel.close()
 
-    def _call(self, data: bytes) -> bytes:
+    def _try(self, data: bytes) -> CoordinatorMessage:
+        """One attempt; LinkError when another one may succeed."""
         try:
             answer = self._method()(data, timeout=CALL_SECONDS)
         except grpc.RpcError as error:
-            raise self._meaning(error) from error
-        return answer
+            return Stopped(self._verdict(error))
+        return decode_coordinator(answer)
 
     def _method(self) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
         return self._channel.unary_unary(METHOD, request_serializer=bytes, response_deserializer=bytes)
 
-    def _meaning(self, error: grpc.RpcError) -> FedglmmError:
+    def _verdict(self, error: grpc.RpcError) -> FedglmmError:
+        """Why it is no use to try again."""
         code, details = error.code(), error.details() or ""
         if code is grpc.StatusCode.UNAVAILABLE:
-            check_certificates(
-                self._endpoint,
-                certificate_der(self._pinned),
-                self._keys / TLS_CERTIFICATE,
-                self._keys / TLS_KEY,
-            )
+            files = self._keys / TLS_CERTIFICATE, self._keys / TLS_KEY
+            fault = certificate_fault(self._endpoint, certificate_der(self._pinned), *files)
+            if fault is not None:
+                return fault
         meaning = status.from_status(code.name, details)
         if isinstance(meaning, LinkError):
-            return LinkError(f"the coordinator at {self._address} cannot be reached ({details})")
+            raise LinkError(f"no answer from the coordinator at {self._address} ({details})") from error
         return meaning
 
     def _connect(self) -> grpc.Channel:

@@ -54,6 +54,7 @@ def test_another_version_of_the_study(deploy, sites, address):
     site = deployment.site("1_UM", address(coordinator), study=other)
     assert site.end() == 3
     assert "site '1_UM' has another version of the study" in site.error
+    assert "turned away: 1_UM" in coordinator.stderr
     assert coordinator.end() == 5
     assert "no word from 1_UM for 8 seconds" in coordinator.error
     assert ends(same) == [5, 5, 5]

@@ -274,7 +274,7 @@ def test_warnings(study_of):
     few = study_of(used, ('[[sites]]\nname = "west"\n', "")).warnings()
     assert few[0].startswith("sites: the roster lists 2, fewer than security.minimum_sites = 3")
     two = study_of(used, ('[[sites]]\nname = "north"', '[security]\nminimum_sites = 2\n[[sites]]\nname = "north"'))
-    assert "a sum over two sites shows each the other's contribution" in two.warnings()[0]
+    assert "whoever knows one site's contribution reads the other's" in two.warnings()[0]
 
 
 TABLES = {
