@@ -27,8 +27,7 @@ check: .venv/installed-check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=.venv/proto --pyi_out=.venv/proto \
-	  --grpc_python_out=.venv/proto $(PROTO)
+	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=.venv/proto --pyi_out=.venv/proto $(PROTO)
 	diff -r -x '__pycache__' -x '__init__.py' .venv/proto/$(GENERATED) $(GENERATED)
 
 format: .venv/installed-check
@@ -42,7 +41,7 @@ evaluate: .venv/installed-test
 	$(BIN)/python evaluation/security/search_transcript.py
 
 proto: .venv/installed-check
-	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)
+	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. $(PROTO)
 
 clean:
 	rm -rf .venv rehearsal

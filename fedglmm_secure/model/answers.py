@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import add
+from dataclasses import replace
 
 import numpy as np
 
+from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.description import Description
-from fedglmm_secure.model.design import Design, Layout, Matrix
+from fedglmm_secure.model.derivatives import pack_symmetric
+from fedglmm_secure.model.design import Design, Layout
 from fedglmm_secure.model.family import FAMILIES
-from fedglmm_secure.model.groups import blocks
-from fedglmm_secure.model.quadrature import Rule, marginal_derivatives
+from fedglmm_secure.model.likelihood import log_likelihood
 from fedglmm_secure.model.questions import Describe, MarginalDerivatives, Question
 from fedglmm_secure.model.working import working_model
 from fedglmm_secure.ring import Vector
@@ -24,19 +24,6 @@ def answer(question: Question, layout: Layout, design: Design) -> Vector:
             return _describe(layout, design)
         case MarginalDerivatives():
             return _marginal(question, layout, design)
-
-
-def pack_symmetric(matrix: Matrix) -> Vector:
-    """The upper triangle of a symmetric matrix, row by row: (P, P) to (P(P+1)/2,)."""
-    return matrix[np.triu_indices(matrix.shape[0])]
-
-
-def unpack_symmetric(vector: Vector, size: int) -> Matrix:
-    """The inverse of ``pack_symmetric``."""
-    matrix = np.empty((size, size))
-    rows, columns = np.triu_indices(size)
-    matrix[rows, columns] = matrix[columns, rows] = vector
-    return matrix
 
 
 def _describe(layout: Layout, design: Design) -> Vector:
@@ -58,13 +45,7 @@ def _describe(layout: Layout, design: Design) -> Vector:
 
 def _marginal(question: MarginalDerivatives, layout: Layout, design: Design) -> Vector:
     description = Description.unpack(np.array(question.description), layout)
-    units = description.standardisation(layout, question.columns)
-    theta, rule, family = np.array(question.theta), Rule.of(question.nodes), FAMILIES[layout.family]
-    total = reduce(
-        add,
-        (
-            marginal_derivatives(block, family, theta, rule)
-            for block in blocks(design, list(units.columns), units.centre, units.scale)
-        ),
-    )
-    return np.concatenate([[total.value], total.gradient, pack_symmetric(total.hessian)])
+    units = description.units(layout, question.columns)
+    theta, pattern = np.array(question.theta), Pattern(layout.blocks)
+    total = log_likelihood(design, units, FAMILIES[layout.family], pattern, theta, question.nodes)
+    return replace(total, value=total.value + design.constant).pack()

@@ -1,4 +1,4 @@
-"""The pooled description: what the first sum brings, by name, and how columns are standardised by it."""
+"""The pooled description: what the first sum brings, by name, and the units that it fixes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedglmm_secure.errors import PeerError
-from fedglmm_secure.model.design import Layout, Matrix
+from fedglmm_secure.model.design import Layout
+from fedglmm_secure.model.units import Units
 from fedglmm_secure.ring import Vector
 
 GRID = (0.1, 0.3, 1.0, 3.0)
@@ -53,7 +54,7 @@ class Description:
         rows, dropped, groups = vector[:3].tolist()
         return Description(rows, dropped, groups, counts, sums, squares)
 
-    def standardisation(self, layout: Layout, columns: tuple[int, ...]) -> Standardisation:
+    def units(self, layout: Layout, columns: tuple[int, ...]) -> Units:
         """Mean 0 and standard deviation 1 over the pooled rows for every column but the constant one.
 
         Plain arithmetic only, so that every site arrives at the same bits. Without a constant column nothing is
@@ -67,21 +68,4 @@ class Description:
         spread = np.sqrt(np.maximum(self.squares[kept] / self.rows - mean * mean, 0.0))
         mean, spread = np.where(constant, 0.0, mean), np.where(constant | (spread == 0.0), 1.0, spread)
         half, centre = np.array(layout.half)[kept], np.array(layout.centre)[kept]
-        return Standardisation(columns, centre + half * mean, half * spread, layout.intercept)
-
-
-@dataclass(frozen=True)
-class Standardisation:
-    """Columns kept and their units: a standardised column is (x - centre) / scale."""
-
-    columns: tuple[int, ...]
-    centre: Vector
-    scale: Vector
-    intercept: int | None
-
-    def to_original(self) -> Matrix:
-        """The matrix T (p, p) with beta = T beta_standardised, beta being in the units of the table."""
-        matrix = np.diag(1.0 / self.scale)
-        if self.intercept in self.columns:
-            matrix[self.columns.index(self.intercept)] -= self.centre / self.scale
-        return matrix
+        return Units(columns, centre + half * mean, half * spread, np.array(layout.z_half), layout.intercept)

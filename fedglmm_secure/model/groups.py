@@ -10,6 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from fedglmm_secure.model.design import Design, Index, Matrix
+from fedglmm_secure.model.units import Units
 from fedglmm_secure.ring import Vector
 
 BLOCK_ROWS = 4096
@@ -21,7 +22,7 @@ class Block:
     """Consecutive whole groups of a design, with the fixed effects already in the wanted units."""
 
     x: Matrix
-    z: Vector
+    z: Matrix
     y: Vector
     offset: Vector
     weights: Vector
@@ -42,6 +43,15 @@ class Block:
         """Each group's value on each of its rows: (..., G) to (..., n)."""
         return np.repeat(groups, self.sizes, axis=-1)
 
+    def symmetric_sums(self, rows: Vector, s: Matrix) -> Matrix:
+        """The sum of w_j s_j s_j' over each group's rows j: (n,) and (n, q) to (G, q, q)."""
+        q = s.shape[1]
+        result = np.empty((self.starts.shape[0], q, q))
+        for a in range(q):
+            for b in range(a + 1):
+                result[:, a, b] = result[:, b, a] = self.sums(rows * s[:, a] * s[:, b])
+        return result
+
     def weighted_sums(self, rows: Matrix) -> Matrix:
         """The sum of w_j x_j over each group's rows j, for each of m weightings w: (m, n) to (m, G, p)."""
         m, n = rows.shape
@@ -54,27 +64,29 @@ class Block:
             ),
             shape=(len(pointers), n),
         )
-        return np.asarray(sparse @ self.x).reshape(m, -1, self.x.shape[1])
+        return np.asarray(sparse @ self.x).reshape(m, len(self.starts), self.x.shape[1])
 
 
-def blocks(design: Design, columns: list[int], centre: Vector, scale: Vector) -> Iterator[Block]:
-    """Cut a design with one random term (q = 1) into blocks of about BLOCK_ROWS rows; a larger group is one block.
+def blocks(design: Design, units: Units, rows_at_a_time: int = BLOCK_ROWS) -> Iterator[Block]:
+    """Cut a design into blocks of whole groups and about ``rows_at_a_time`` rows; a larger group is one block.
 
-    Fixed effects become (x[:, columns] - centre) / scale, a block at a time, so that no copy of the design is made.
+    Columns are brought into ``units`` a block at a time, so that no copy of the design is made. Without random terms
+    (q = 0) rows are independent, and blocks are cut anywhere.
     """
-    ends = np.append(design.starts[1:], design.rows)
+    starts = design.starts if design.z.shape[1] else np.arange(0, design.rows, BLOCK_ROWS)
+    ends = np.append(starts[1:], design.rows)
     first = 0
-    while first < design.groups:
-        low = int(design.starts[first])
-        last = max(int(np.searchsorted(ends, low + BLOCK_ROWS, side="right")), first + 1)
+    while first < len(starts):
+        low = int(starts[first])
+        last = max(int(np.searchsorted(ends, low + rows_at_a_time, side="right")), first + 1)
         rows = slice(low, int(ends[last - 1]))
         yield Block(
-            x=np.ascontiguousarray((design.x[rows][:, columns] - centre) / scale),
-            z=design.z[rows, 0],
+            x=np.ascontiguousarray((design.x[rows][:, list(units.columns)] - units.centre) / units.scale),
+            z=design.z[rows] / units.z_scale,
             y=design.y[rows],
             offset=design.offset[rows],
             weights=design.weights[rows],
-            starts=design.starts[first:last] - low,
+            starts=starts[first:last] - low,
             groups=slice(first, last),
         )
         first = last

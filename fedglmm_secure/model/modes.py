@@ -1,10 +1,11 @@
-"""Conditional modes: for every group at once, the v that maximises g(v) = sum_j l_j(eta_j(v)) - v^2 / 2."""
+"""Conditional modes: for every group at once, the v that maximises g(v) = sum_j l_j(eta_j(v)) - v'v / 2."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from fedglmm_secure.errors import FitError
+from fedglmm_secure.model.design import Matrix
 from fedglmm_secure.model.family import Family
 from fedglmm_secure.model.groups import Block
 from fedglmm_secure.ring import Vector
@@ -14,36 +15,44 @@ STEP = 1e-8
 MAX_STEPS = 200
 
 
-def conditional_modes(block: Block, family: Family, fixed: Vector, sigma: float) -> Vector:
-    """The modes v^ of a block's groups, shape (G,), at linear predictor fixed + sigma z v.
+def conditional_modes(block: Block, family: Family, fixed: Vector, s: Matrix) -> Matrix:
+    """The modes v^ of a block's groups, shape (G, q), at linear predictor fixed + s_j' v with s = Z Lambda, (n, q).
 
     Newton from v = 0, halving the step of each group whose g got worse. g is strictly concave for a canonical link,
     so the mode exists and is unique. Raises FitError if it is not found, which a finite eta does not allow.
     """
-    z = sigma * block.z
-    v = np.zeros(block.starts.shape[0])
-    best, gradient, curvature = _conditional(block, family, fixed, z, v)
-    step = gradient / curvature
+    v = np.zeros((block.starts.shape[0], s.shape[1]))
+    best, step, _ = _newton(block, family, fixed, s, v)
     for _ in range(MAX_STEPS):
         trial = v + step
-        value, gradient, curvature = _conditional(block, family, fixed, z, trial)
-        worse = value < best - 1e-13 * np.abs(best)
-        done = np.abs(step) <= STEP * (1.0 + np.abs(v))
-        v = np.where(worse, v, trial)
-        best = np.where(worse, best, value)
-        if done.all():
+        value, newton, _ = _newton(block, family, fixed, s, trial)
+        worse = ~(value >= best - 1e-13 * np.abs(best))  # True for NaN, which a far step may give
+        done = bool((np.abs(step) <= STEP * (1.0 + np.abs(v))).all())
+        v = np.where(worse[:, None], v, trial)
+        if done:
             return v
-        step = np.where(worse, step / 2.0, gradient / curvature)
+        best = np.where(worse, best, value)
+        step = np.where(worse[:, None], step / 2.0, newton)
     raise FitError("the conditional modes of the random effects were not found: the linear predictor is out of range")
 
 
-def curvatures(block: Block, family: Family, fixed: Vector, sigma: float, v: Vector) -> Vector:
-    """H = -g_vv at v, shape (G,): 1 / H is about the variance of v given the data (Laplace)."""
-    return _conditional(block, family, fixed, sigma * block.z, v)[2]
+def curvatures(block: Block, family: Family, fixed: Vector, s: Matrix, v: Matrix) -> Matrix:
+    """H = -g_vv at v, shape (G, q, q): its inverse is about the covariance of v given the data (Laplace)."""
+    return _newton(block, family, fixed, s, v)[2]
 
 
-def _conditional(block: Block, family: Family, fixed: Vector, z: Vector, v: Vector) -> tuple[Vector, Vector, Vector]:
-    """g, its gradient and its negative second derivative H >= 1, a group each."""
-    density, first, second = family.derivatives(fixed + z * block.spread(v), block.y, block.weights, 2)
-    value = block.sums(density) - v * v / 2.0
-    return value, block.sums(z * first) - v, 1.0 - block.sums(z * z * second)
+def _newton(block: Block, family: Family, fixed: Vector, s: Matrix, v: Matrix) -> tuple[Vector, Matrix, Matrix]:
+    """g, Newton's step H^-1 g_v and H, for each group."""
+    q = s.shape[1]
+    eta = fixed + np.einsum("nq,nq->n", s, block.spread(v.T).T)
+    with np.errstate(over="ignore", invalid="ignore"):
+        density, first, second = family.derivatives(eta, block.y, block.weights, 2)
+        value = block.sums(density) - 0.5 * np.sum(v * v, axis=1)
+        gradient = block.sums(s.T * first).T - v
+        H = block.symmetric_sums(second, s)
+        H = np.eye(q) - H
+        if q == 1:
+            return value, gradient / H[:, 0], H
+        finite = np.isfinite(H).all(axis=(1, 2))
+        H = np.where(finite[:, None, None], H, np.eye(q))
+        return value, np.linalg.solve(H, gradient[:, :, None])[:, :, 0], H

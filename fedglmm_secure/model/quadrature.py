@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.model.design import Matrix
 from fedglmm_secure.model.family import Family
 from fedglmm_secure.model.groups import Block
@@ -31,18 +32,6 @@ class Rule:
         """The rule with ``nodes`` nodes, both arrays of shape (K,)."""
         x, w = np.polynomial.hermite.hermgauss(nodes)
         return Rule(np.sqrt(2.0) * x, np.log(w) + x * x - 0.5 * np.log(np.pi))
-
-
-@dataclass(frozen=True)
-class Derivatives:
-    """A log-likelihood with its gradient (P,) and Hessian (P, P)."""
-
-    value: float
-    gradient: Vector
-    hessian: Matrix
-
-    def __add__(self, other: Derivatives) -> Derivatives:
-        return Derivatives(self.value + other.value, self.gradient + other.gradient, self.hessian + other.hessian)
 
 
 def marginal_derivatives(block: Block, family: Family, theta: Vector, rule: Rule) -> Derivatives:
@@ -85,8 +74,8 @@ class _Mode:
     @staticmethod
     def find(block: Block, family: Family, fixed: Vector, sigma: float) -> _Mode:
         """Step (1)."""
-        v = conditional_modes(block, family, fixed, sigma)
-        z, sums = block.z, block.sums
+        z, sums = block.z[:, 0], block.sums
+        v = conditional_modes(block, family, fixed, sigma * block.z)[:, 0]
         density, l1, l2, l3, l4 = family.derivatives(fixed + sigma * z * block.spread(v), block.y, block.weights, 4)
         S1, S2, S3, S4 = sums(z * l1), sums(z**2 * l2), sums(z**3 * l3), sums(z**4 * l4)
         x2, x3, x4 = block.weighted_sums(np.stack([z * l2, z**2 * l3, z**3 * l4]))
@@ -131,7 +120,7 @@ class _Nodes:
     @staticmethod
     def around(mode: _Mode, block: Block, family: Family, fixed: Vector, sigma: float, rule: Rule) -> _Nodes:
         """Steps (2) and (3)."""
-        z, c = block.z, rule.offsets[:, None]
+        z, c = block.z[:, 0], rule.offsets[:, None]
         b = mode.v + c * mode.omega
         density, l1, l2 = family.derivatives(fixed + (sigma * z) * block.spread(b), block.y, block.weights, 2)
         S1, S2 = block.sums(z * l1), block.sums(z**2 * l2)
@@ -191,7 +180,7 @@ def _hessian(block: Block, sigma: float, mode: _Mode, nodes: _Nodes) -> Matrix:
 
 def _row_terms(block: Block, sigma: float, mode: _Mode, nodes: _Nodes, mu: Vector, chi: Vector) -> Matrix:
     """The averages of g_tt, and mu g_vtt + chi g_vvtt, which hold products of rows: a' diag(w) a with a = (x, z b)."""
-    z, v, x = block.z, mode.v, block.x
+    z, v, x = block.z[:, 0], mode.v, block.x
     spread_v, spread_mu, spread_chi = block.spread(v), block.spread(mu), block.spread(chi)
     at_mode = sigma * spread_mu * z * mode.l3 + sigma**2 * spread_chi * z**2 * mode.l4
     with_sigma = (

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fedglmm_secure import canonical
+from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.description import GRID, Description
 from fedglmm_secure.model.design import Layout
 
@@ -68,10 +69,7 @@ class MarginalDerivatives:
 
     def slots(self, layout: Layout) -> tuple[str, ...]:
         """A name for each number of the answer, in order: 1 + P + P(P+1)/2 of them."""
-        names = (
-            *(layout.columns[i] for i in self.columns),
-            *(f"sd of {t} by {layout.group}" for t in layout.terms),
-        )
+        names = (*(layout.columns[i] for i in self.columns), *tau_names(layout))
         return (
             "log-likelihood",
             *(f"gradient in {name}" for name in names),
@@ -89,6 +87,17 @@ Question = Describe | MarginalDerivatives
 def encode(question: Question) -> bytes:
     """Canonical bytes of a question: equal for equal questions, and for no others."""
     return canonical.encode(list(question.fields()))
+
+
+def tau_names(layout: Layout) -> tuple[str, ...]:
+    """A name for each free entry of Lambda."""
+    rows, columns = Pattern(layout.blocks).entries
+    return tuple(
+        f"sd of {layout.terms[a]} by {layout.group}"
+        if a == b
+        else f"covariance of {layout.terms[b]} and {layout.terms[a]} by {layout.group}"
+        for a, b in zip(rows.tolist(), columns.tolist(), strict=True)
+    )
 
 
 def _triangle(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,12 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from fedglmm_secure.model.description import GRID
 from fedglmm_secure.model.design import Design, Layout, Matrix
 from fedglmm_secure.model.family import FAMILIES, Family
 from fedglmm_secure.model.groups import Block, blocks
+from fedglmm_secure.model.units import Units
 from fedglmm_secure.ring import Vector
+
+Tensor = npt.NDArray[np.float64]
 
 FIRST_SIGMA = 0.5
 """The random term's standard deviation in the site's own fit; its value only moves the start, never the result."""
@@ -37,66 +41,83 @@ class Quadratic:
 
 @dataclass(frozen=True)
 class _Working:
-    """Weighted sums at a working point: over all rows, and by group (one row a group)."""
+    """Weighted sums at a working point: over all rows, and by group."""
 
     cross: Matrix
     """X' W X."""
     slope: Vector
     """X' W zeta, zeta being the working response."""
-    precision: Vector
-    """z' W z by group."""
-    mixed: Matrix
-    """z' W X by group."""
-    response: Vector
-    """z' W zeta by group."""
+    precision: Tensor
+    """Z' W Z by group, (G, q, q)."""
+    mixed: Tensor
+    """Z' W X by group, (G, q, p)."""
+    response: Matrix
+    """Z' W zeta by group, (G, q)."""
 
     def marginal(self, sigma: float) -> Quadratic:
-        """The weighted linear mixed model's log-likelihood with v integrated out, up to a constant."""
-        inflation = 1.0 + sigma**2 * self.precision
-        shrunken = (sigma**2 / inflation)[:, None] * self.mixed
-        constant = -0.5 * float(np.sum(np.log(inflation) - sigma**2 / inflation * self.response**2))
-        return Quadratic(constant, self.slope - shrunken.T @ self.response, self.cross - shrunken.T @ self.mixed)
+        """The weighted linear mixed model's log-likelihood with v integrated out, Lambda = sigma I, up to a constant."""
+        inflation = np.eye(self.precision.shape[1]) + sigma**2 * self.precision
+        shrunken = sigma**2 * np.linalg.solve(inflation, np.dstack([self.mixed, self.response]))
+        constant = -0.5 * float(np.sum(np.linalg.slogdet(inflation)[1]))
+        constant += 0.5 * float(np.sum(shrunken[:, :, -1] * self.response))
+        return Quadratic(
+            constant,
+            self.slope - np.einsum("gqp,gq->p", shrunken[:, :, :-1], self.response),
+            self.cross - np.einsum("gqp,gqr->pr", shrunken[:, :, :-1], self.mixed),
+        )
+
+    def effects(self, beta: Vector) -> Matrix:
+        """The random effects at beta and FIRST_SIGMA, (G, q)."""
+        residual = self.response - self.mixed @ beta
+        inflation = np.eye(residual.shape[1]) + FIRST_SIGMA**2 * self.precision
+        return np.asarray(FIRST_SIGMA**2 * np.linalg.solve(inflation, residual[:, :, None])[:, :, 0])
 
 
 def working_model(layout: Layout, design: Design) -> Iterator[Quadratic]:
-    """The site's quadratic in beta (of the range-scaled columns) at each sigma of GRID.
+    """The site's quadratic in beta (in the units of the declared ranges) at each sigma of GRID.
 
-    Damped by nothing but the ridge: where the iteration does not settle, its last point is still a working point.
+    Where the iteration does not settle, or leaves the finite numbers, the last good point is still a working point.
     """
-    columns = list(range(len(layout.columns)))
-    pieces = list(blocks(design, columns, np.array(layout.centre), np.array(layout.half)))
-    family = FAMILIES[layout.family]
-    beta: Vector = np.zeros(len(columns))
-    effects: Vector = np.zeros(design.groups)
+    units = Units.of_ranges(layout, tuple(range(len(layout.columns))))
+    pieces, family = list(blocks(design, units)), FAMILIES[layout.family]
+    working = _at(pieces, family, [family.first_eta(block.y) - block.offset for block in pieces])
+    beta: Vector = np.zeros(len(layout.columns))
+    ridge = RIDGE * np.eye(len(beta))
     for _ in range(MAX_STEPS):
-        working = _at(pieces, family, beta, effects)
         marginal = working.marginal(FIRST_SIGMA)
-        ridge = RIDGE * np.eye(len(beta))
         new = np.asarray(np.linalg.solve(marginal.curvature + ridge, marginal.slope), dtype=np.float64)
-        residual = working.response - working.mixed @ new
-        effects = residual * FIRST_SIGMA**2 / (1.0 + FIRST_SIGMA**2 * working.precision)
+        effects = working.effects(new)
+        next_one = _at(pieces, family, [_eta(block, new, effects[_groups(block, design)]) for block in pieces])
+        if not np.isfinite(next_one.cross).all():
+            break
         settled = np.max(np.abs(new - beta), initial=0.0) < 1e-6
-        beta = new
+        beta, working = new, next_one
         if settled:
             break
-    working = _at(pieces, family, beta, effects)
     return (working.marginal(sigma) for sigma in GRID)
 
 
-def _at(pieces: list[Block], family: Family, beta: Vector, effects: Vector) -> _Working:
-    """Sums of weights W = -l'' and working responses zeta = eta + l'/W, eta without the offset."""
+def _eta(block: Block, beta: Vector, effects: Matrix) -> Vector:
+    return np.asarray(block.x @ beta + np.sum(block.z * block.spread(effects.T).T, axis=1))
+
+
+def _groups(block: Block, design: Design) -> slice:
+    return block.groups if design.z.shape[1] else slice(0, 0)
+
+
+def _at(pieces: list[Block], family: Family, etas: list[Vector]) -> _Working:
+    """Sums of weights W = -l'' and working responses zeta = eta + l'/W, at linear predictors without their offset."""
     parts = []
-    for block in pieces:
-        eta = block.x @ beta + block.z * block.spread(effects[block.groups])
+    for block, eta in zip(pieces, etas, strict=True):
         _, first, second = family.derivatives(block.offset + eta, block.y, block.weights, 2)
         weights, weighted_response = -second, first - second * eta
         parts.append(
             (
                 block.x.T @ (block.x * weights[:, None]),
                 block.x.T @ weighted_response,
-                block.sums(block.z**2 * weights),
-                block.weighted_sums((block.z * weights)[None])[0],
-                block.sums(block.z * weighted_response),
+                block.symmetric_sums(weights, block.z),
+                block.weighted_sums(block.z.T * weights).transpose(1, 0, 2),
+                block.sums(block.z.T * weighted_response).T,
             )
         )
     cross, slope, precision, mixed, response = zip(*parts, strict=True)

@@ -9,10 +9,31 @@ from fedglmm_secure.ring import MAX_SITES
 from fedglmm_secure.study.formula import NAME, SITE, Formula
 from fedglmm_secure.study.problems import nearest
 from fedglmm_secure.study.reference import covariates_of, is_category
-from fedglmm_secure.study.schema import Model, Site, Variable
+from fedglmm_secure.study.schema import Model, Site, Validation, Variable
 from fedglmm_secure.study.terms import ModelTerm, factor_variables, is_expression, parse_terms
 
-_OUTCOME_TYPE = {"binomial": "binary", "poisson": "count", "gaussian": "numeric"}
+_OUTCOMES = {"binomial": ("binary",), "poisson": ("count",), "gaussian": ("numeric", "count")}
+_OUTCOME = {
+    "binomial": '"binary" for the outcome of family = "binomial", or "count" with the column of trials in model.trials',
+    "poisson": '"count" for the outcome of family = "poisson"',
+    "gaussian": '"numeric" or "count" for the outcome of family = "gaussian"',
+}
+_EXTRA = {"offset": ("numeric",), "weights": ("numeric", "count"), "trials": ("count",)}
+
+
+def check_model(model: Model, formula: Formula, validation: Validation | None) -> None:
+    """The method fits the formula, and rows are set aside only to choose a penalty by; InputError otherwise."""
+    if model.method == "glm" and formula.random:
+        raise InputError(
+            'model.method: "glm" has no random terms; use "laplace", or remove the random terms from the formula'
+        )
+    if model.method != "glm" and not formula.random:
+        raise InputError(
+            f'model.method: "{model.method}" needs a random term in the formula, such as (1 | site); '
+            'add one, or use "glm"'
+        )
+    if validation is not None and model.selection != "validation":
+        raise InputError('validation: belongs to model.selection = "validation"; remove the table or change the key')
 
 
 def check_variables(model: Model, formula: Formula, variables: Mapping[str, Variable]) -> None:
@@ -31,8 +52,8 @@ def check_variables(model: Model, formula: Formula, variables: Mapping[str, Vari
         _check_term(term, variables)
     for group in groups:
         _check_group(group, variables)
-    for key in ("offset", "weights", "trials"):
-        _check_extra(key, getattr(model, key), variables)
+    for key, types in _EXTRA.items():
+        _check_extra(key, types, getattr(model, key), formula, variables)
 
 
 def check_roster(sites: Sequence[Site]) -> None:
@@ -69,12 +90,14 @@ def _declared(name: str, variables: Mapping[str, Variable], key: str) -> Variabl
 def _check_outcome(
     model: Model, formula: Formula, variables: Mapping[str, Variable], covariates: Iterable[str]
 ) -> None:
-    name, wanted = formula.response, _OUTCOME_TYPE[model.family]
-    if variables[name].type != wanted:
+    name, declared = formula.response, variables[formula.response].type
+    if model.trials is not None and (model.family, declared) != ("binomial", "count"):
         raise InputError(
-            f'variables.{name}.type: must be "{wanted}" for the outcome of family = "{model.family}", '
-            f'not "{variables[name].type}"'
+            'model.trials: belongs to family = "binomial" with an outcome of type = "count", the successes; '
+            f'`{name}` of family = "{model.family}" is "{declared}": remove the key'
         )
+    if declared not in (("count",) if model.trials else _OUTCOMES[model.family]):
+        raise InputError(f'variables.{name}.type: must be {_OUTCOME[model.family]}, not "{declared}"')
     if name in covariates or name in (term.group for term in formula.random):
         raise InputError(f"model.formula: `{name}` is the outcome and cannot explain itself; remove it on the right")
 
@@ -102,9 +125,17 @@ def _check_group(name: str, variables: Mapping[str, Variable]) -> None:
         raise InputError(f'variables.{name}.type: must be "group", as it stands behind a bar in the formula')
 
 
-def _check_extra(key: str, name: str | None, variables: Mapping[str, Variable]) -> None:
-    if name is not None and _declared(name, variables, f"model.{key}").type not in ("numeric", "count"):
-        raise InputError(f'variables.{name}.type: must be "numeric" or "count" to be the model\'s {key}')
+def _check_extra(
+    key: str, types: tuple[str, ...], name: str | None, formula: Formula, variables: Mapping[str, Variable]
+) -> None:
+    if name is None:
+        return
+    declared = _declared(name, variables, f"model.{key}").type
+    if declared not in types:
+        wanted = " or ".join(f'"{one}"' for one in types)
+        raise InputError(f'variables.{name}.type: must be {wanted} for the model\'s {key}, not "{declared}"')
+    if name == formula.response:
+        raise InputError(f"model.{key}: `{name}` is the outcome; name another column or remove the key")
 
 
 def _distinct(key: str, sites: Sequence[Site]) -> None:

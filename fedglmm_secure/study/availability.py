@@ -16,22 +16,10 @@ if TYPE_CHECKING:
 _Row = tuple[str, Callable[["Study"], bool], str]
 
 _NOT_YET: tuple[_Row, ...] = (
-    ("model.family", lambda s: s.model.family != "binomial", 'a family other than "binomial"'),
-    ("model.method", lambda s: s.model.method in ("glm", "pql"), 'a method other than "laplace" or "agh"'),
-    ("model.offset", lambda s: s.model.offset is not None, "an offset"),
-    ("model.weights", lambda s: s.model.weights is not None, "a column of weights"),
-    ("model.trials", lambda s: s.model.trials is not None, "a column of trials"),
-    ("model.penalty", lambda s: s.model.penalty != 0.0, "a penalty other than 0"),
     (
         "model.formula",
-        lambda s: len(s.formula.random) == 0,
-        "a model without a random term such as (1 | site)",
-    ),
-    ("model.formula", lambda s: len(s.formula.random) > 1, "more than one random term"),
-    (
-        "model.formula",
-        lambda s: any(t.slopes or not t.intercept for t in s.formula.random),
-        "a random coefficient",
+        lambda s: len({term.group for term in s.formula.random}) > 1,
+        "more than one grouping variable",
     ),
     (
         "variables",

@@ -49,13 +49,13 @@ def read_numbers(column: pd.Series, variable: Variable, where: str) -> Vector:
     """Each value as a float, NaN where missing; TableError for text, infinite or out-of-range values."""
     numbers, missing = _to_numbers(column, where)
     low, high = variable.range or (-np.inf, np.inf)
-    _refuse(numbers, np.isinf(numbers), where, _INFINITE, "correct them, or leave the cell empty")
+    refuse(numbers, np.isinf(numbers), where, _INFINITE, "correct them, or leave the cell empty")
     if variable.type == "count":
         bad = ~missing & ((numbers < 0) | (numbers != np.floor(numbers)))
-        _refuse(numbers, bad, where, _NO_COUNT, "correct them, or declare the variable numeric")
+        refuse(numbers, bad, where, _NO_COUNT, "correct them, or declare the variable numeric")
     outside = ~missing & ((numbers < low) | (numbers > high))
     out_of_range = f"outside the declared range [{low:g}, {high:g}]"
-    _refuse(numbers, outside, where, _is_are(out_of_range), "correct the table or the study")
+    refuse(numbers, outside, where, _is_are(out_of_range), "correct the table or the study")
     return numbers
 
 
@@ -95,7 +95,8 @@ def _factorize(column: pd.Series, where: str) -> tuple[Index, list[str]]:
     return place[codes], words
 
 
-def _refuse(numbers: Vector, bad: Mask, where: str, what: tuple[str, str], remedy: str) -> None:
+def refuse(numbers: Vector, bad: Mask, where: str, what: tuple[str, str], remedy: str) -> None:
+    """Raise TableError where values are ``bad``: how many, ``what`` in the singular and plural, and the first."""
     if bad.any():
         example = numbers[int(np.argmax(bad))]
         raise TableError(f"{where}: {_values(bad, what)}, such as {example:g}; {remedy}")

@@ -9,7 +9,6 @@ that table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from math import prod
 
@@ -17,66 +16,20 @@ import numpy as np
 import pandas as pd
 
 from fedglmm_secure.errors import InputError
-from fedglmm_secure.model.design import Layout
 from fedglmm_secure.ring import Vector
-from fedglmm_secure.study.formula import Formula
+from fedglmm_secure.study.columns import Mask
 from fedglmm_secure.study.schema import Variable
-from fedglmm_secure.study.terms import Columns, ModelTerm, expression_values, parse_terms
+from fedglmm_secure.study.terms import Columns, ModelTerm, expression_values
 from fedglmm_secure.study.values import is_zero_one
 
 Variables = Mapping[str, Variable]
+Floats = tuple[float, ...]
+Ends = tuple[float, float]
 
 INTERCEPT = "Intercept"
-MAX_COLUMNS = 300
 _BLOCK_ROWS = 500
 _POINTS = (17, 9, 5, 3, 2)
 """How many values of a numeric variable are tried, most first; mostly odd, to include mid-range."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that a study says about its design: the parts of the formula and the columns they make."""
-
-    formula: Formula
-    fixed: Columns
-    random: Columns
-    group: str
-    variables: Variables
-    layout: Layout
-
-    @property
-    def covariates(self) -> tuple[str, ...]:
-        """The variables on the right of the formula, groups apart, in order of appearance."""
-        return covariates_of(*self.fixed.terms, *self.random.terms)
-
-
-def make_plan(formula: Formula, variables: Variables, family: str) -> Plan:
-    """The columns of ``formula``, with its first random term, for ``variables``.
-
-    Raises InputError when a term is not finite or constant over the declared ranges, or there are too many
-    columns.
-    """
-    random_term = formula.random[0]
-    fixed_terms, random_terms = parse_terms(formula.fixed), parse_terms(random_term.text)
-    if not fixed_terms:
-        raise InputError("model.formula: has no fixed effect; keep the intercept at least")
-    terms = (*fixed_terms, *random_terms)
-    table = reference_table(terms, variables)
-    _check_finite(table, terms)
-    fixed, random = Columns.on(fixed_terms, table), Columns.on(random_terms, table)
-    centre, half = _scale(fixed, table)
-    counted = (formula.response, *covariates_of(*terms))
-    layout = Layout(
-        columns=fixed.names,
-        centre=centre,
-        half=half,
-        intercept=fixed.names.index(INTERCEPT) if INTERCEPT in fixed.names else None,
-        group=random_term.group,
-        terms=random.names,
-        levels=tuple(f"{name} = {level}" for name in counted for level in variables[name].levels or ()),
-        family=family,
-    )
-    return Plan(formula, fixed, random, random_term.group, variables, layout)
 
 
 def covariates_of(*terms: ModelTerm) -> tuple[str, ...]:
@@ -126,7 +79,8 @@ def _values(variable: Variable, points: int) -> list[object]:
     return list(np.linspace(low, high, points))
 
 
-def _check_finite(table: pd.DataFrame, terms: Sequence[ModelTerm]) -> None:
+def check_finite(table: pd.DataFrame, terms: Sequence[ModelTerm]) -> None:
+    """Raise InputError for an expression that is undefined somewhere on the reference table."""
     for text, values in expression_values(table, terms).items():
         if not np.isfinite(values).all():
             raise InputError(
@@ -135,27 +89,35 @@ def _check_finite(table: pd.DataFrame, terms: Sequence[ModelTerm]) -> None:
             )
 
 
-def _scale(columns: Columns, table: pd.DataFrame) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mid-range and half-range of each column; 0 and max |x| where no intercept could absorb the centring."""
-    names = columns.names
-    if len(names) > MAX_COLUMNS or len(set(names)) < len(names):
-        raise InputError(f"model.formula: makes {len(names)} coefficients; at most {MAX_COLUMNS}, all named apart, fit")
+def scale(columns: Columns, table: pd.DataFrame, extra: Sequence[Ends]) -> tuple[Floats, Floats]:
+    """Mid-range and half-range of each column; 0 and max |x| where no intercept could absorb the centring.
+
+    ``extra`` are the lowest and highest value of columns that stand after those of ``columns``.
+    """
     x = columns.matrix(table)
-    low, high = x.min(axis=0), x.max(axis=0)
-    constant = np.array([name == INTERCEPT for name in names])
-    _refuse_constant(names, (low == high) & ~constant)
+    constant = np.array([name == INTERCEPT for name in columns.names] + [False] * len(extra))
+    low, high = (np.append(ends, [pair[i] for pair in extra]) for i, ends in enumerate((x.min(axis=0), x.max(axis=0))))
+    _refuse_constant(columns.names, low == high, constant)
     if constant.any():
         centre, half = (low + high) / 2, (high - low) / 2
     else:
-        centre, half = np.zeros(len(names)), np.maximum(np.abs(low), np.abs(high))
+        centre, half = np.zeros(len(low)), np.maximum(np.abs(low), np.abs(high))
     return _floats(np.where(constant, 0.0, centre)), _floats(np.where(constant, 1.0, half))
 
 
-def _refuse_constant(names: tuple[str, ...], constant: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
-    if constant.any():
-        name = names[int(np.argmax(constant))]
-        raise InputError(f"model.formula: `{name}` is the same for every row; remove it")
+def magnitudes(columns: Columns, table: pd.DataFrame) -> Floats:
+    """The largest magnitude of each random term; InputError for one that is constant but not the intercept."""
+    z = columns.matrix(table)
+    low, high = z.min(axis=0), z.max(axis=0)
+    _refuse_constant(columns.names, low == high, np.array([name == INTERCEPT for name in columns.names]))
+    return _floats(np.maximum(np.abs(low), np.abs(high)))
 
 
-def _floats(values: Vector) -> tuple[float, ...]:
+def _refuse_constant(names: tuple[str, ...], constant: Mask, allowed: Mask) -> None:
+    wrong = [name for name, *flags in zip(names, constant, allowed, strict=False) if flags == [True, False]]
+    if wrong:
+        raise InputError(f"model.formula: `{wrong[0]}` is the same for every row; remove it")
+
+
+def _floats(values: Vector) -> Floats:
     return tuple(float(value) for value in values)

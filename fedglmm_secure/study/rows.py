@@ -10,35 +10,38 @@ import numpy.typing as npt
 import pandas as pd
 
 from fedglmm_secure.errors import TableError
-from fedglmm_secure.model.design import Design, Matrix
+from fedglmm_secure.model.design import Matrix
 from fedglmm_secure.ring import Vector
+from fedglmm_secure.study.cells import cells
 from fedglmm_secure.study.columns import read_codes, read_numbers, read_words
 from fedglmm_secure.study.formula import SITE
+from fedglmm_secure.study.outcome import make_outcome
+from fedglmm_secure.study.plan import Plan
 from fedglmm_secure.study.problems import nearest
-from fedglmm_secure.study.reference import Plan, is_category
+from fedglmm_secure.study.reference import is_category
+from fedglmm_secure.study.split import DividableDesign
 from fedglmm_secure.study.terms import Columns
 
 Words = npt.NDArray[np.object_]
 
 
-def site_design(plan: Plan, frame: pd.DataFrame, site: str, source: str) -> Design:
+def site_design(plan: Plan, frame: pd.DataFrame, site: str, source: str) -> DividableDesign:
     """The design of the table of one ``site``; raises TableError."""
-    _check_table(plan, frame, source, () if plan.group == SITE else (plan.group,))
-    if plan.group == SITE:
-        groups = np.full(len(frame), site, dtype=object)
-    else:
-        groups = read_words(frame[plan.group], _where(source, plan.group))
+    group = plan.layout.group
+    _check_table(plan, frame, source, () if group in ("", SITE) else (group,))
+    groups = _words(frame, group, source, site)
     return _design(plan, frame, groups, source)
 
 
-def pooled_design(plan: Plan, frame: pd.DataFrame, source: str) -> Design:
+def pooled_design(plan: Plan, frame: pd.DataFrame, source: str) -> DividableDesign:
     """The design of several sites' rows, whose sites stand in a column ``site``; raises TableError."""
-    _check_table(plan, frame, source, (plan.group,))
-    groups = read_words(frame[plan.group], _where(source, plan.group))
-    if plan.group != SITE and SITE in frame:
+    group = plan.layout.group
+    _check_table(plan, frame, source, (group,) if group else ())
+    groups = _words(frame, group, source, None)
+    if group not in ("", SITE) and SITE in frame:
         sites = read_words(frame[SITE], _where(source, SITE))
         pairs = zip(sites, groups, strict=True)
-        nested = [None if site is None or group is None else f"{site}/{group}" for site, group in pairs]
+        nested = [None if site is None or name is None else f"{site}/{name}" for site, name in pairs]
         groups = np.array([*nested, None], dtype=object)[:-1]
     return _design(plan, frame, groups, source)
 
@@ -51,29 +54,41 @@ class _Column:
     missing: npt.NDArray[np.bool_]
 
 
-def _design(plan: Plan, frame: pd.DataFrame, groups: Words, source: str) -> Design:
-    names = (plan.formula.response, *plan.covariates)
-    read = {name: _read(plan, frame, name, source) for name in names}
+def _words(frame: pd.DataFrame, group: str, source: str, site: str | None) -> Words:
+    """The group of each row: all rows are one where the model has no random term, or where they are the ``site``."""
+    if not group or (group == SITE and site is not None):
+        return np.full(len(frame), site if group else "", dtype=object)
+    return read_words(frame[group], _where(source, group))
+
+
+def _design(plan: Plan, frame: pd.DataFrame, groups: Words, source: str) -> DividableDesign:
+    read = {name: _read(plan, frame, name, source) for name in plan.used}
     complete = np.array([group is not None for group in groups])
     for column in read.values():
         complete &= ~column.missing
     if not complete.any():
-        raise TableError(_nothing_left(read, groups, plan.group, source))
+        raise TableError(_nothing_left(read, groups, plan.layout.group, source))
     kept = np.flatnonzero(complete)
     group_names, codes = np.unique(groups[kept].astype(str), return_inverse=True)
     order = kept[np.argsort(codes, kind="stable")]
     values = {name: column.values[order] for name, column in read.items()}
     table = _table(plan, values)
-    return Design(
-        x=_matrix(plan.fixed, table, source),
-        z=_matrix(plan.random, table, source),
-        y=values[plan.formula.response],
-        offset=np.zeros(order.size),
-        weights=np.ones(order.size),
+    outcome = make_outcome(plan, values, source)
+    counted = cells(plan.formula.response, plan.model.trials, plan.covariates, plan.variables, values)
+    x = _matrix(plan.fixed, table, source)
+    return DividableDesign(
+        x=x if outcome.residual is None else np.column_stack([x, outcome.residual]),
+        z=np.column_stack([np.empty((order.size, 0)), *(_matrix(part, table, source) for part in plan.random)]),
+        y=outcome.y,
+        offset=outcome.offset,
+        weights=outcome.weights,
+        constant=float(outcome.constants.sum()),
         starts=np.searchsorted(np.sort(codes), np.arange(group_names.size)).astype(np.intp),
         group_names=tuple(str(name) for name in group_names),
-        level_counts=_level_counts(plan, values),
+        level_counts=np.asarray(counted.sum(axis=0), dtype=np.float64),
         dropped=int(len(frame) - order.size),
+        constants=outcome.constants,
+        cells=counted,
     )
 
 
@@ -81,7 +96,7 @@ def _check_table(plan: Plan, frame: pd.DataFrame, source: str, groups: tuple[str
     if not len(frame):
         raise TableError(f"{source}: has no rows; check that it is the right file")
     columns = [str(column) for column in frame.columns]
-    for name in (plan.formula.response, *plan.covariates, *groups):
+    for name in (*plan.used, *groups):
         if columns.count(name) > 1:
             raise TableError(f"{source}: column {name} stands twice; keep one of them")
         if name not in columns:
@@ -120,15 +135,6 @@ def _matrix(columns: Columns, table: pd.DataFrame, source: str) -> Matrix:
         name = columns.names[int(np.argmax(bad))]
         raise TableError(f"{source}: `{name}` is not finite in some rows; narrow the declared range in the study")
     return matrix
-
-
-def _level_counts(plan: Plan, values: Mapping[str, Vector]) -> Vector:
-    counts = [
-        np.bincount(column.astype(np.intp), minlength=len(plan.variables[name].levels or ()))
-        for name, column in values.items()
-        if plan.variables[name].levels is not None
-    ]
-    return np.concatenate([np.empty(0), *counts]).astype(np.float64)
 
 
 def _nothing_left(read: Mapping[str, _Column], groups: Words, group: str, source: str) -> str:

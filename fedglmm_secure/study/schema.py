@@ -151,21 +151,35 @@ class Model(Table):
     weights: Line | None = None
     trials: Line | None = None
     penalty: Annotated[float | tuple[float, ...], BeforeValidator(_penalty)] = 0.0
+    selection: Literal["aic", "bic", "validation"] | None = None
+    """How one penalty of a list is chosen; None for a single penalty."""
     max_rounds: Annotated[Whole, AfterValidator(_between(1, 1000))] = 50
     tolerance: Annotated[Real, AfterValidator(_between(1e-14, 1e-2))] = 1e-10
 
     @model_validator(mode="before")
     @classmethod
-    def _default_nodes(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("nodes") is None:
-            return {**data, "nodes": 9 if data.get("method") == "agh" else 1}
-        return data
+    def _defaults(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        defaults: dict[str, object] = {"nodes": 9 if data.get("method") == "agh" else 1}
+        if isinstance(data.get("penalty"), (list, tuple)):
+            defaults["selection"] = "aic"
+        return data | {key: value for key, value in defaults.items() if data.get(key) is None}
 
     @model_validator(mode="after")
-    def _nodes_fit_method(self) -> Model:
+    def _keys_fit(self) -> Model:
         if self.method != "agh" and self.nodes != 1:
             raise problem(f'must be 1 with method = "{self.method}"; use method = "agh" for more nodes', "nodes")
+        if self.selection is not None and not isinstance(self.penalty, tuple):
+            raise problem("chooses from a list of penalties, such as penalty = [0, 1, 10]; remove it", "selection")
         return self
+
+
+class Validation(Table):
+    """``[validation]``: the rows by which a penalty is chosen."""
+
+    fraction: Annotated[Real, AfterValidator(_between(0.01, 0.9))] = 0.3
+    seed: Annotated[Whole, AfterValidator(_between(0, 2**63 - 1))] = 1
 
 
 class Variable(Table):

@@ -12,14 +12,14 @@ import tomli_w
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from fedglmm_secure.errors import InputError
-from fedglmm_secure.model.design import Design, Layout
+from fedglmm_secure.model.design import Layout
 from fedglmm_secure.study import advice, roster, rows
-from fedglmm_secure.study.agreement import check_roster, check_variables
+from fedglmm_secure.study.agreement import check_model, check_roster, check_variables
 from fedglmm_secure.study.availability import check_available
 from fedglmm_secure.study.digest import study_digest
 from fedglmm_secure.study.formula import Formula, parse_formula, without_spaces
+from fedglmm_secure.study.plan import Plan, make_plan
 from fedglmm_secure.study.problems import sentence_of
-from fedglmm_secure.study.reference import Plan, make_plan
 from fedglmm_secure.study.schema import (
     Coordinator,
     Disclosure,
@@ -28,8 +28,10 @@ from fedglmm_secure.study.schema import (
     Security,
     Site,
     Table,
+    Validation,
     Variable,
 )
+from fedglmm_secure.study.split import DividableDesign, split
 
 MAX_BYTES = 4_000_000
 """255 certificates and keys are well below 1 MB; what is larger is not a study."""
@@ -41,6 +43,7 @@ class Study(Table):
     study: Header
     model: Model
     variables: dict[str, Variable]
+    validation: Validation | None = None
     security: Security = Security()
     disclosure: Disclosure = Disclosure()
     coordinator: Coordinator = Coordinator()
@@ -51,9 +54,18 @@ class Study(Table):
     def _by_name(cls, sites: tuple[Site, ...]) -> tuple[Site, ...]:
         return tuple(sorted(sites, key=lambda site: site.name))
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_validation(cls, data: Any) -> Any:
+        model = data.get("model") if isinstance(data, dict) else None
+        if isinstance(model, dict) and model.get("selection") == "validation" and data.get("validation") is None:
+            return {**data, "validation": {}}
+        return data
+
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         check_available(self)
+        check_model(self.model, self.formula, self.validation)
         check_variables(self.model, self.formula, self.variables)
         check_roster(self.sites)
         _ = self.layout
@@ -88,7 +100,7 @@ class Study(Table):
     @cached_property
     def plan(self) -> Plan:
         """The design columns, from the declarations alone."""
-        return make_plan(self.formula, self.variables, self.model.family)
+        return make_plan(self.model, self.formula, self.variables)
 
     @property
     def layout(self) -> Layout:
@@ -115,17 +127,23 @@ class Study(Table):
         """A sentence for each thing that is allowed but may not be meant."""
         return tuple(advice.warnings(self))
 
-    def design(self, frame: pd.DataFrame, site: str, source: str) -> Design:
+    def design(self, frame: pd.DataFrame, site: str, source: str) -> DividableDesign:
         """The design of one site's table; TableError names ``source``, the column and what is wrong."""
         return rows.site_design(self.plan, frame, site, source)
 
-    def pooled_design(self, frame: pd.DataFrame, source: str) -> Design:
+    def pooled_design(self, frame: pd.DataFrame, source: str) -> DividableDesign:
         """The design of several sites' rows, with their names in a column ``site``, for reference fits.
 
         With ``(1 | site)`` that column is required. Other groups are nested in it where it is present: equal
         values at two sites are two groups. Raises TableError as ``design`` does.
         """
         return rows.pooled_design(self.plan, frame, source)
+
+    def split(self, design: DividableDesign, site: str) -> tuple[DividableDesign, DividableDesign]:
+        """The rows of ``site`` to fit with and those to validate by; see ``fedglmm_secure.study.split``."""
+        if self.validation is None:
+            raise InputError('model.selection: must be "validation" for rows to be set aside; change the study')
+        return split(design, self.validation.fraction, self.validation.seed, self.study.id, site)
 
     def to_toml(self) -> str:
         """The study file that parses to this study, defaults written out."""

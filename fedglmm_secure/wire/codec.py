@@ -160,8 +160,6 @@ def _next_to_pb(message: Next) -> pb.Next:
 
 
 def _next_from_pb(message: pb.Next) -> Next:
-    if not message.HasField("request"):
-        raise PeerError("the coordinator sent an offer without a question; use the same version everywhere")
     offer = None
     if message.HasField("offer"):
         hellos = tuple(_hello_from_pb(hello) for hello in message.offer.hellos)

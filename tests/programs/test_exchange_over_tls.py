@@ -104,6 +104,31 @@ def test_a_certificate_that_is_not_in_the_study(call, who, tmp_path):
     assert (tmp_path / "transcript.jsonl").read_text() == ""
 
 
+def test_a_connection_without_a_known_certificate_is_turned_away_even_behind_tls(call, tmp_path):
+    """What stands behind TLS when TLS is set up wrongly: a context that names a stranger, or nobody."""
+    session = None  # never reached
+    with Transcript(tmp_path / "transcript.jsonl", lambda: 0.0) as transcript:
+        handler = Exchange(call.deployment.study, session, transcript)
+        for presented in ({}, {"x509_pem_cert": [identity.generate().certificate_pem]}):
+            context = Context(presented)
+            with pytest.raises(ConnectionAbortedError, match="PERMISSION_DENIED: this certificate is not in"):
+                asyncio.run(handler.answer(hello(call), context))
+    assert (tmp_path / "transcript.jsonl").read_text() == ""
+
+
+class Context:
+    """As much of a gRPC context as the server looks at."""
+
+    def __init__(self, presented: dict[str, list[bytes]]) -> None:
+        self._presented = presented
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return self._presented
+
+    async def abort(self, code: grpc.StatusCode, details: str) -> None:
+        raise ConnectionAbortedError(f"{code.name}: {details}")
+
+
 def test_the_coordinators_own_certificate_is_no_sites(call):
     assert failure(call, hello(call), certificate_of="coordinator")[0] == "UNAVAILABLE"
 

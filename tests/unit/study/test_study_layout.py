@@ -9,10 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedglmm_secure.errors import InputError
-from fedglmm_secure.study.formula import parse_formula
-from fedglmm_secure.study.reference import make_plan
-from fedglmm_secure.study.rows import site_design
-from fedglmm_secure.study.schema import Variable
 
 
 def test_names_scale_and_cells(study_of):
@@ -63,19 +59,24 @@ def test_too_many_columns_or_levels_are_refused(study_of):
         study_of("y ~ rx:visits + (1 | site)", levels, second)
 
 
-def test_random_coefficients_are_ready_in_the_plan(frame):
-    """Availability refuses them in a study; the columns below it are general."""
-    variables = {
-        "y": Variable(type="binary", levels=["no", "yes"]),
-        "rx": Variable(type="categorical", levels=["placebo", "low", "high"]),
-        "age": Variable(type="numeric", range=[20, 80]),
-        "doctor": Variable(type="group"),
-    }
-    plan = make_plan(parse_formula("y ~ rx + (1 + {age / 10} | doctor)"), variables, "binomial")
-    assert plan.layout.terms == ("Intercept", "age / 10")
-    design = site_design(plan, frame, "north", "north.csv")
-    np.testing.assert_allclose(design.z, [[1, 4], [1, 6], [1, 3], [1, 5]])
-    np.testing.assert_array_equal(design.starts, [0, 2])
+@pytest.mark.parametrize(
+    ("random", "terms", "blocks", "z_half"),
+    [
+        ("(1 | doctor)", ("Intercept",), (1,), (1.0,)),
+        ("(1 + age | doctor)", ("Intercept", "age"), (2,), (1.0, 80.0)),
+        ("(age | doctor)", ("Intercept", "age"), (2,), (1.0, 80.0)),
+        ("(0 + age | doctor)", ("age",), (1,), (80.0,)),
+        ("(1 | doctor) + (0 + age | doctor)", ("Intercept", "age"), (1, 1), (1.0, 80.0)),
+        ("(0 + {50 - age} | doctor) + (1 + hmo | doctor)", ("50 - age", "Intercept", "hmo"), (1, 2), (30.0, 1.0, 1.0)),
+        ("(rx | doctor)", ("Intercept", "rx[T.low]", "rx[T.high]"), (3,), (1.0, 1.0, 1.0)),
+        ("(0 + rx | doctor)", ("rx[placebo]", "rx[low]", "rx[high]"), (3,), (1.0, 1.0, 1.0)),
+    ],
+)
+def test_random_terms(study_of, random, terms, blocks, z_half):
+    layout = study_of(f"y ~ rx + {random}", ('"agh"', '"laplace"')).layout
+    assert (layout.group, layout.terms, layout.blocks) == ("doctor", terms, blocks)
+    assert layout.z_half == z_half
+    assert layout.columns == ("Intercept", "rx[T.low]", "rx[T.high]")
 
 
 @given(st.lists(st.tuples(st.sampled_from(["placebo", "low", "high"]), st.integers(20, 80)), min_size=1, max_size=12))

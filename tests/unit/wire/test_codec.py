@@ -21,7 +21,7 @@ from fedglmm_secure.wire.codec import (
     encode_coordinator,
     encode_site,
 )
-from fedglmm_secure.wire.limits import MAX_MESSAGE_BYTES
+from fedglmm_secure.wire.limits import MAX_MESSAGE_BYTES, MAX_RESULT_BYTES
 from fedglmm_secure.wire.messages import Finished, Next, Ready, Refusal, Stopped, Wait
 from fedglmm_secure.wire.v1 import exchange_pb2 as pb
 
@@ -129,6 +129,14 @@ def test_what_no_coordinator_sends(data):
 def test_what_no_site_sends(data):
     with pytest.raises(PeerError):
         decode_site(data)
+
+
+def test_size_caps_hold_for_messages_that_are_otherwise_valid():
+    padding = pb.SiteMessage(ready=pb.Ready(site="a" * MAX_MESSAGE_BYTES, session_id=bytes(32)))
+    with pytest.raises(PeerError, match="is larger than"):
+        decode_site(padding.SerializeToString())
+    with pytest.raises(PeerError, match="result is larger than"):
+        decode_coordinator(encode_coordinator(Finished(" " * (MAX_RESULT_BYTES + 1))))
 
 
 def test_unknown_category_is_a_breach_of_the_protocol():

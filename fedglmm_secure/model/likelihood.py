@@ -1,0 +1,47 @@
+"""The log-likelihood of a site's rows with its derivatives, whatever the random terms and the number of nodes."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import add
+
+import numpy as np
+
+from fedglmm_secure.model.covariance import Pattern
+from fedglmm_secure.model.derivatives import Derivatives
+from fedglmm_secure.model.design import Design
+from fedglmm_secure.model.family import Family
+from fedglmm_secure.model.groups import BLOCK_ROWS, Block, blocks
+from fedglmm_secure.model.laplace import laplace_derivatives
+from fedglmm_secure.model.quadrature import Rule, marginal_derivatives
+from fedglmm_secure.model.tensor import tensor_derivatives
+from fedglmm_secure.model.units import Units
+from fedglmm_secure.ring import Vector
+
+NODE_ROWS = 16 * BLOCK_ROWS
+"""Rows times nodes worked on at a time in a tensor product."""
+
+
+def log_likelihood(
+    design: Design, units: Units, family: Family, pattern: Pattern, theta: Vector, nodes: int
+) -> Derivatives:
+    """The sum over a design's groups; theta = (beta, tau) in ``units``, ``nodes`` = 1 for Laplace."""
+    rule = Rule.of(nodes)
+    rows = BLOCK_ROWS if pattern.q < 2 else max(NODE_ROWS // nodes**pattern.q, 1)
+
+    def of_block(block: Block) -> Derivatives:
+        if pattern.q == 0:
+            return independent_derivatives(block, family, theta)
+        if pattern.q == 1:
+            return marginal_derivatives(block, family, theta, rule)
+        if nodes == 1:
+            return laplace_derivatives(block, family, theta, pattern)
+        return tensor_derivatives(block, family, theta, pattern, rule)
+
+    return reduce(add, map(of_block, blocks(design, units, min(rows, BLOCK_ROWS))))
+
+
+def independent_derivatives(block: Block, family: Family, beta: Vector) -> Derivatives:
+    """Rows without random terms: a generalized linear model."""
+    density, first, second = family.derivatives(block.offset + block.x @ beta, block.y, block.weights, 2)
+    return Derivatives(float(np.sum(density)), block.x.T @ first, block.x.T @ (block.x * second[:, None]))
