@@ -1,56 +1,114 @@
-"""From a maximum to what is reported: covariance, z tests, intervals and criteria (docs/mathematics.md, section 5)."""
+"""From a maximum to what is reported: covariance, Wald tests and criteria (docs/mathematics.md, section 5)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import norm, t
 
-from fedglmm_secure.model.description import Standardisation
+from fedglmm_secure.estimate.objective import Objective
+from fedglmm_secure.model.covariance import Pattern
+from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.model.design import Matrix
-from fedglmm_secure.model.quadrature import Derivatives
 from fedglmm_secure.ring import Vector
 
 CONFIDENCE = 0.95
+SINGULAR = 1e-4
+"""lme4's isSingular: a diagonal entry of Lambda (relative to the residual scale, if there is one) below this is zero."""
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """Parameters in the units of the table, with their covariance, shapes (P,) and (P, P)."""
+    """Parameters in the units of the table: beta, tau and, where there is one, the residual scale phi.
 
-    theta: Vector
+    ``covariance`` has the order (beta, tau, phi): the inverse of the full negative Hessian, as glmmTMB's.
+    """
+
+    beta: Vector
+    tau: Vector
+    phi: float | None
     covariance: Matrix
+    singular: bool
 
     @property
-    def std_errors(self) -> Vector:
-        """Square roots of the covariance's diagonal, shape (P,)."""
-        return np.sqrt(np.diag(self.covariance))
+    def beta_errors(self) -> Vector:
+        """Standard errors of beta."""
+        return np.sqrt(np.diag(self.covariance)[: len(self.beta)])
+
+    def with_unbiased_scale(self, inflation: float) -> Estimates:
+        """For a linear regression: the residual variance over degrees of freedom instead of rows, as R's lm and glm."""
+        phi = None if self.phi is None else self.phi * float(np.sqrt(inflation))
+        return replace(self, phi=phi, covariance=self.covariance * inflation)
+
+    def random_effects(self, pattern: Pattern) -> RandomCovariance:
+        """Standard deviations of the random terms, with standard errors by the delta method, and correlations."""
+        Lambda = pattern.factor(self.tau)
+        covariance = Lambda @ Lambda.T
+        sd = np.sqrt(np.diag(covariance))
+        safe = np.where(sd > 0.0, sd, 1.0)
+        rows, _ = pattern.entries
+        jacobian = np.zeros((pattern.q, pattern.size))
+        jacobian[rows, np.arange(pattern.size)] = self.tau / safe[rows]
+        first = len(self.beta)
+        of_tau = self.covariance[first : first + pattern.size, first : first + pattern.size]
+        errors = np.sqrt(np.diag(jacobian @ of_tau @ jacobian.T))
+        correlation = covariance / np.outer(safe, safe)
+        np.fill_diagonal(correlation, 1.0)
+        return RandomCovariance(sd, errors, correlation)
 
 
-def in_table_units(theta: Vector, derivatives: Derivatives, units: Standardisation) -> Estimates:
-    """Undo the standardisation, exactly: it is linear in beta and leaves the random terms alone.
+@dataclass(frozen=True)
+class RandomCovariance:
+    """Standard deviations (q,), their standard errors (q,) and correlations (q, q) of the random terms."""
 
-    The covariance is the inverse of the full negative Hessian in (beta, sigma), as glmmTMB's.
+    sd: Vector
+    errors: Vector
+    correlation: Matrix
+
+
+def in_table_units(objective: Objective, theta: Vector, at: Derivatives) -> Estimates:
+    """Undo the standardisation and, for the Gaussian family, the division by phi; both exactly.
+
+    At a maximum the gradient is 0, so the covariance follows the parameters by their Jacobian.
     """
-    transform = np.eye(len(theta))
-    p = len(units.columns)
-    transform[:p, :p] = units.to_original()
-    return Estimates(transform @ theta, transform @ np.linalg.inv(-derivatives.hessian) @ transform.T)
+    pattern, transform = Pattern(objective.layout.blocks), objective.to_table()
+    values = transform @ theta
+    covariance = transform @ np.linalg.inv(-at.hessian) @ transform.T
+    p, position = len(theta) - pattern.size, objective.scale_position
+    singular = bool((theta[p:][pattern.diagonal] < SINGULAR).any())
+    if position is None:
+        return Estimates(values[:p], values[p:], None, covariance, singular)
+    psi = values[position]
+    others = np.delete(np.arange(len(values)), position)
+    jacobian = np.zeros((len(values), len(values)))
+    jacobian[np.arange(len(others)), others] = 1.0 / psi
+    jacobian[: len(others), position] = -values[others] / psi**2
+    jacobian[-1, position] = -1.0 / psi**2
+    scaled = values[others] / psi
+    return Estimates(
+        scaled[:position], scaled[position:], float(1.0 / psi), jacobian @ covariance @ jacobian.T, singular
+    )
+
+
+def effective_parameters(unpenalised: Derivatives, penalised: Derivatives) -> float:
+    """Effective degrees of freedom: trace of (penalised information)^-1 (information); P without a penalty."""
+    return float(np.trace(np.linalg.solve(penalised.hessian, unpenalised.hessian)))
 
 
 @dataclass(frozen=True)
 class Wald:
-    """z test and confidence interval of one estimate."""
+    """Test and confidence interval of one estimate."""
 
-    z: float
+    statistic: float
     p_value: float
     lower: float
     upper: float
 
     @staticmethod
-    def of(estimate: float, std_error: float) -> Wald:
-        """Two-sided, at the level of CONFIDENCE."""
-        z = estimate / std_error
-        reach = float(norm.ppf(0.5 + CONFIDENCE / 2.0)) * std_error
-        return Wald(z, float(2.0 * norm.sf(abs(z))), estimate - reach, estimate + reach)
+    def of(estimate: float, std_error: float, degrees_of_freedom: float | None = None) -> Wald:
+        """Two-sided, at the level of CONFIDENCE; normal unless degrees of freedom for Student's t are given."""
+        reference = norm if degrees_of_freedom is None else t(degrees_of_freedom)
+        statistic = estimate / std_error
+        reach = float(reference.ppf(0.5 + CONFIDENCE / 2.0)) * std_error
+        return Wald(statistic, float(2.0 * reference.sf(abs(statistic))), estimate - reach, estimate + reach)

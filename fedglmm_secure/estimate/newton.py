@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -19,10 +20,23 @@ from fedglmm_secure.estimate.start import Start
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.model.design import Layout
-from fedglmm_secure.model.questions import Describe, MarginalDerivatives, Question
+from fedglmm_secure.model.questions import ALL, Describe, MarginalDerivatives, Question
 from fedglmm_secure.ring import Vector
 
 Report = Callable[[TraceRow], None]
+
+
+class Asked(Protocol):
+    """What a study's ``[model]`` says about how to fit: quadrature nodes, tolerance of the decrement, rounds."""
+
+    @property
+    def nodes(self) -> int: ...  # noqa: D102
+
+    @property
+    def tolerance(self) -> float: ...  # noqa: D102
+
+    @property
+    def max_rounds(self) -> int: ...  # noqa: D102
 
 
 @dataclass
@@ -59,9 +73,9 @@ def describe(layout: Layout, trace: Trace) -> Generator[Question, Vector, Start]
 
 
 def maximise(
-    objective: Objective, start: Start, theta: Vector, nodes: int, tolerance: float, max_rounds: int, trace: Trace
+    objective: Objective, start: Start, theta: Vector, asked: Asked, trace: Trace, part: str = ALL
 ) -> Generator[Question, Vector, Maximum]:
-    """Maximise the objective from ``theta`` with ``nodes`` quadrature nodes (docs/mathematics.md, section 4).
+    """Maximise the objective from ``theta``, over a ``part`` of the rows (docs/mathematics.md, section 4).
 
     At most ``max_rounds`` times: (1) evaluate value, gradient and Hessian at theta; (2) accept it, or go back and shrink
     the radius; (3) converged when, at the very theta that was evaluated, the Newton decrement is at most ``tolerance``,
@@ -72,20 +86,22 @@ def maximise(
     description = tuple(start.description.vector().tolist())
     search = Search(theta, Pattern(objective.layout.blocks), objective.scale_position)
     best: Derivatives | None = None
-    for _ in range(max_rounds):
-        question = MarginalDerivatives(tuple(search.trial.tolist()), nodes, start.units.columns, description)
+    for _ in range(asked.max_rounds):
+        question = MarginalDerivatives(
+            tuple(search.trial.tolist()), asked.nodes, start.units.columns, description, part
+        )
         total = yield question  # (1)
-        here = objective.log_likelihood(Derivatives.unpack(total, len(theta)), search.trial)
+        here = Derivatives.unpack(total, len(theta))
         accepted = search.consider(objective.penalise(here, search.trial))  # (2)
         best = here if accepted or best is None else best
         trace.record(question, total, here.value, search.decrement if accepted else np.inf)
-        if search.converged(tolerance):  # (3)
+        if search.converged(asked.tolerance):  # (3)
             return Maximum(objective, search.theta, best, search.at)
         if search.runs_away():  # (4)
             raise _separation(objective, search)
         search.step()  # (5)
     raise FitError(
-        f"the fit did not converge in {max_rounds} rounds: {_story(trace.rows)}; "
+        f"the fit did not converge in {asked.max_rounds} rounds: {_story(trace.rows)}; "
         "raise model.max_rounds, simplify the model or check the variables' scales"
     )
 

@@ -1,4 +1,4 @@
-"""What is maximised: the pooled log-likelihood, with the terms that the coordinator itself adds."""
+"""What is maximised: the pooled log-likelihood less a penalty, and which parameter is a scale."""
 
 from __future__ import annotations
 
@@ -6,57 +6,59 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
-from fedglmm_secure.model.design import Layout
+from fedglmm_secure.model.design import Layout, Matrix
 from fedglmm_secure.model.units import Units
 from fedglmm_secure.ring import Vector
 
 
 @dataclass(frozen=True)
 class Objective:
-    """log-likelihood + n log(1 / phi) - penalty.
+    """log-likelihood - penalty * (sum of squares of the standardised coefficients, intercept and psi excepted).
 
-    (1) For the Gaussian family the coefficient of the response is 1 / phi (see Design); the Jacobian of that scaling is
-    n log(1 / phi). (2) The L2 penalty is ``penalty`` times the sum of squares of the standardised coefficients, the
-    intercept and the residual scale excepted.
+    psi = 1 / phi is the inverse residual scale: for the Gaussian family the coefficient of the response (see Design), for
+    the ``working`` model of penalised quasi-likelihood an entry of theta of its own, after beta.
     """
 
     layout: Layout
     units: Units
-    rows: float
     penalty: float = 0.0
+    working: bool = False
 
     @property
     def scale_position(self) -> int | None:
-        """Where theta holds the residual precision 1 / phi, None for families without one."""
+        """Where theta holds psi, None for models without a residual scale."""
+        if self.working:
+            return len(self.units.columns)
         return len(self.units.columns) - 1 if self.layout.family == "gaussian" else None
 
     @property
-    def penalised(self) -> Vector:
-        """1 for each penalised entry of beta, 0 for the others."""
-        scale = self.scale_position
-        columns = enumerate(self.units.columns)
-        return np.array([float(column != self.units.intercept and i != scale) for i, column in columns])
-
-    def log_likelihood(self, summed: Derivatives, theta: Vector) -> Derivatives:
-        """(1)."""
-        position = self.scale_position
-        if position is None:
-            return summed
-        inverse = 1.0 / theta[position]
-        gradient, hessian = summed.gradient.copy(), summed.hessian.copy()
-        gradient[position] += self.rows * inverse
-        hessian[position, position] -= self.rows * inverse**2
-        in_table_units = theta[position] / self.units.scale[position]
-        return Derivatives(summed.value + self.rows * float(np.log(in_table_units)), gradient, hessian)
+    def penalised_entries(self) -> Vector:
+        """1 for each penalised entry of theta, 0 for the others."""
+        columns = self.units.columns
+        result = np.zeros(len(columns) + Pattern(self.layout.blocks).size + self.working)
+        result[: len(columns)] = [column != self.units.intercept for column in columns]
+        if self.scale_position is not None:
+            result[self.scale_position] = 0.0
+        return result
 
     def penalise(self, summed: Derivatives, theta: Vector) -> Derivatives:
-        """(2)."""
-        p = len(self.units.columns)
-        shrunk = np.zeros(len(theta))
-        shrunk[:p] = 2.0 * self.penalty * self.penalised
+        """The log-likelihood's derivatives, less the penalty's."""
+        shrunk = 2.0 * self.penalty * self.penalised_entries
         return Derivatives(
             summed.value - 0.5 * float(shrunk @ theta**2),
             summed.gradient - shrunk * theta,
             summed.hessian - np.diag(shrunk),
         )
+
+    def to_table(self) -> Matrix:
+        """The matrix T (P, P) with theta = T theta_here, theta being in the units of the table."""
+        matrix = self.units.to_table(Pattern(self.layout.blocks))
+        if not self.working:
+            return matrix
+        size, position = len(matrix) + 1, len(self.units.columns)
+        others = np.delete(np.arange(size), position)
+        result = np.eye(size)
+        result[np.ix_(others, others)] = matrix
+        return result

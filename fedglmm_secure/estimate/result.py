@@ -44,13 +44,28 @@ class FixedEffect:
 
 
 @dataclass(frozen=True)
-class OddsRatio:
-    """exp of one coefficient and of its 95% interval."""
+class Ratio:
+    """exp of one coefficient and of its 95% interval: an odds ratio (binomial) or a rate ratio (Poisson)."""
 
     name: str
-    odds_ratio: float
+    ratio: float
     ci_lower: float
     ci_upper: float
+
+
+@dataclass(frozen=True)
+class PathPoint:
+    """One fit of a path of penalties. ``error`` says why there is none; all else is then None."""
+
+    penalty: float
+    log_likelihood: float | None = None
+    effective_parameters: float | None = None
+    aic: float | None = None
+    bic: float | None = None
+    validation_log_likelihood: float | None = None
+    estimates: dict[str, float] | None = None
+    std_dev: tuple[float, ...] | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,13 +118,19 @@ class FitResult:
     n_sites: int
     fixed_effects: tuple[FixedEffect, ...]
     fixed_effects_covariance: tuple[tuple[float, ...], ...]
-    odds_ratios: tuple[OddsRatio, ...]
+    ratios: tuple[Ratio, ...]
     random_effects: tuple[RandomEffect, ...]
     residual_std_dev: float | None
-    log_likelihood: float
-    aic: float
-    bic: float
+    log_likelihood: float | None
+    """None where the method has none (penalised quasi-likelihood)."""
+    aic: float | None
+    bic: float | None
     n_parameters: int
+    effective_parameters: float
+    """n_parameters without a penalty, fewer with one."""
+    selection: str | None
+    """By what the penalty was chosen from ``path``, None for a single fit."""
+    path: tuple[PathPoint, ...]
     gradient_norm: float
     """Length of the gradient at the estimate, in standardised parameters."""
     security: Security

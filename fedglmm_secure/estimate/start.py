@@ -88,7 +88,7 @@ class Quadratic:
             direction = np.linalg.lstsq(A, np.eye(len(kept))[-1], rcond=None)[0]
             scale = np.sqrt(rows * direction[-1])
             return Quadratic(float(row[0] + rows * np.log(scale)), rows / scale * direction)
-        beta = np.linalg.lstsq(A, slope, rcond=None)[0]
+        beta: Vector = np.asarray(np.linalg.lstsq(A, slope, rcond=None)[0], dtype=np.float64)
         return Quadratic(float(row[0] + 0.5 * slope @ beta), beta)
 
 

@@ -8,74 +8,118 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fedglmm_secure.estimate.result import FitResult
 
-METHODS = {"laplace": "Laplace Approximation", "agh": "Adaptive Gauss-Hermite Quadrature, nAGQ = {nodes}"}
+LINKS = {"binomial": "logit", "poisson": "log", "gaussian": "identity"}
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."))
+RATIOS = {"binomial": ("Odds ratios", "OR"), "poisson": ("Rate ratios", "RR")}
+PROTECTION = {"masking": "pairwise-masked", "plain": "UNPROTECTED"}
 
 
 def summary(fit: FitResult) -> str:
-    """Criteria, random effects, fixed effects, odds ratios and how the sums were protected."""
-    method = METHODS[fit.model.method].format(nodes=fit.model.nodes)
-    groups = "; ".join(f"{name}, {count}" for name, count in fit.n_groups.items())
-    dropped = f" ({fit.n_rows_dropped} incomplete rows left out)" if fit.n_rows_dropped else ""
+    """Criteria, random effects, fixed effects, ratios, the path of penalties and how the sums were protected."""
     parts = [
-        f"{fit.study.title or fit.study.id}",
-        f"Generalized linear mixed model fit by maximum likelihood ({method})\n"
-        f" Family: {fit.model.family} (logit)\n"
-        f"Formula: {fit.model.formula}",
-        _table(
-            ("AIC", "BIC", "logLik", "-2*log(L)", "df.resid"),
-            [
-                (
-                    f"{fit.aic:.2f}",
-                    f"{fit.bic:.2f}",
-                    f"{fit.log_likelihood:.5f}",
-                    f"{-2 * fit.log_likelihood:.2f}",
-                    str(fit.n_rows - fit.n_parameters),
-                )
-            ],
-            left=0,
-        ),
-        "Random effects:\n" + _random(fit) + f"\nNumber of obs: {fit.n_rows}{dropped}, groups: {groups}",
-        "Fixed effects:\n" + _fixed(fit) + "\n---\nSignif. codes:  0 '***' 0.001 '**' 0.01 '*' 0.05 '.' 0.1 ' ' 1",
+        fit.study.title or fit.study.id,
+        f"{_kind(fit)}\n Family: {fit.model.family} ({LINKS[fit.model.family]})\nFormula: {fit.model.formula}",
     ]
-    if fit.odds_ratios:
-        parts.append("Odds ratios:\n" + _ratios(fit))
+    if fit.log_likelihood is not None:
+        parts.append(_criteria(fit, fit.log_likelihood))
+    parts.append(_random(fit))
+    stars = "Signif. codes:  0 '***' 0.001 '**' 0.01 '*' 0.05 '.' 0.1 ' ' 1"
+    parts.append(f"Fixed effects:\n{_fixed(fit)}\n---\n{stars}")
+    if fit.ratios:
+        title, _ = RATIOS[fit.model.family]
+        parts.append(f"{title}:\n{_ratios(fit)}")
+    if fit.path:
+        parts.append(f"Penalties (chosen by {fit.selection}):\n{_path(fit)}")
     security = fit.security
-    protected = {"masking": "pairwise-masked", "plain": "UNPROTECTED", "pooled": "pooled"}.get(
-        security.protocol, security.protocol
-    )
-    parts.append(f"{fit.n_sites} sites, {security.sums} sums ({protected}), gradient {fit.gradient_norm:.1e}")
+    protection = PROTECTION.get(security.protocol, security.protocol)
+    parts.append(f"{fit.n_sites} sites, {security.sums} sums ({protection}), gradient {fit.gradient_norm:.1e}")
     parts.extend(f"Warning: {warning}" for warning in fit.warnings)
     return "\n\n".join(parts)
 
 
+def _kind(fit: FitResult) -> str:
+    method = fit.model.method
+    penalised = f", penalty {fit.model.penalty:g}" if fit.model.penalty else ""
+    if method == "glm":
+        return f"Generalized linear model fit by maximum likelihood{penalised}"
+    if method == "pql":
+        return "Generalized linear mixed model fit by penalised quasi-likelihood"
+    if fit.model.family == "gaussian":
+        return f"Linear mixed model fit by maximum likelihood{penalised}"
+    how = (
+        "Laplace Approximation"
+        if method == "laplace"
+        else f"Adaptive Gauss-Hermite Quadrature, nAGQ = {fit.model.nodes}"
+    )
+    return f"Generalized linear mixed model fit by maximum likelihood ({how}){penalised}"
+
+
+def _criteria(fit: FitResult, log_likelihood: float) -> str:
+    numbers = (fit.aic, fit.bic, log_likelihood, -2 * log_likelihood)
+    row = [f"{number:.{digits}f}" for number, digits in zip(numbers, (2, 2, 5, 2), strict=True)]
+    header = ("AIC", "BIC", "logLik", "-2*log(L)", "df.resid")
+    return _table(header, [(*row, str(fit.n_rows - fit.n_parameters))], left=0)
+
+
 def _random(fit: FitResult) -> str:
+    """The random effects with the residual, if there are any, and the numbers of rows and groups."""
+    dropped = f" ({fit.n_rows_dropped} incomplete rows left out)" if fit.n_rows_dropped else ""
+    groups = "".join(f", groups: {name}, {count}" for name, count in fit.n_groups.items())
+    counts = f"Number of obs: {fit.n_rows}{dropped}{groups}"
+    phi = fit.residual_std_dev
+    if not fit.random_effects:
+        return counts if phi is None else f"Residual standard error: {phi:.5f}\n{counts}"
     rows = [
-        (effect.group if i == 0 else "", term, f"{sd * sd:.5f}", f"{sd:.5f}")
+        (
+            effect.group if i == 0 else "",
+            term,
+            f"{sd * sd:.5f}",
+            f"{sd:.5f}",
+            *(f"{r:.3f}" for r in effect.correlation[i][:i]),
+        )
         for effect in fit.random_effects
         for i, (term, sd) in enumerate(zip(effect.terms, effect.std_dev, strict=True))
     ]
-    return _table(("Groups", "Name", "Variance", "Std.Dev."), rows, left=2)
+    if phi is not None:
+        rows.append(("Residual", "", f"{phi * phi:.5f}", f"{phi:.5f}"))
+    width = max(map(len, rows))
+    header = ("Groups", "Name", "Variance", "Std.Dev.", *(["Corr"] * (width > 4)), *([""] * (width - 5)))
+    return f"Random effects:\n{_table(header, [(*row, *[''] * (width - len(row))) for row in rows], left=2)}\n{counts}"
 
 
 def _fixed(fit: FitResult) -> str:
     rows = [
-        (
-            e.name,
-            f"{e.estimate:.5f}",
-            f"{e.std_error:.5f}",
-            f"{e.z:.3f}",
-            _p_value(e.p_value),
-            _stars(e.p_value),
-        )
+        (e.name, f"{e.estimate:.5f}", f"{e.std_error:.5f}", f"{e.z:.3f}", _p_value(e.p_value), _stars(e.p_value))
         for e in fit.fixed_effects
     ]
-    return _table(("", "Estimate", "Std. Error", "z value", "Pr(>|z|)", ""), rows)
+    letter = "t" if fit.model.method == "glm" and fit.model.family == "gaussian" else "z"
+    return _table(("", "Estimate", "Std. Error", f"{letter} value", f"Pr(>|{letter}|)", ""), rows)
 
 
 def _ratios(fit: FitResult) -> str:
-    rows = [(r.name, f"{r.odds_ratio:.4f}", f"{r.ci_lower:.4f}", f"{r.ci_upper:.4f}") for r in fit.odds_ratios]
-    return _table(("", "OR", "2.5 %", "97.5 %"), rows)
+    rows = [(r.name, f"{r.ratio:.4f}", f"{r.ci_lower:.4f}", f"{r.ci_upper:.4f}") for r in fit.ratios]
+    return _table(("", RATIOS[fit.model.family][1], "2.5 %", "97.5 %"), rows)
+
+
+def _path(fit: FitResult) -> str:
+    rows = [
+        (
+            f"{point.penalty:g}",
+            *(
+                "" if value is None else f"{value:.{digits}f}"
+                for value, digits in (
+                    (point.log_likelihood, 4),
+                    (point.effective_parameters, 2),
+                    (point.aic, 2),
+                    (point.bic, 2),
+                    (point.validation_log_likelihood, 4),
+                )
+            ),
+            "<-" if point.penalty == fit.model.penalty else "no fit" if point.error else "",
+        )
+        for point in fit.path
+    ]
+    return _table(("penalty", "logLik", "eff. df", "AIC", "BIC", "validation", ""), rows, left=0)
 
 
 def _p_value(p: float) -> str:

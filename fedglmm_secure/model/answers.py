@@ -7,23 +7,51 @@ from dataclasses import replace
 import numpy as np
 
 from fedglmm_secure.model.covariance import Pattern
+from fedglmm_secure.model.derivatives import Derivatives, pack_symmetric
 from fedglmm_secure.model.description import Description
-from fedglmm_secure.model.derivatives import pack_symmetric
 from fedglmm_secure.model.design import Design, Layout
 from fedglmm_secure.model.family import FAMILIES
 from fedglmm_secure.model.likelihood import log_likelihood
-from fedglmm_secure.model.questions import Describe, MarginalDerivatives, Question
+from fedglmm_secure.model.pql import linearised_derivatives
+from fedglmm_secure.model.questions import (
+    ALL,
+    VALIDATION,
+    Describe,
+    HeldOutLikelihood,
+    MarginalDerivatives,
+    Question,
+    WorkingDerivatives,
+)
+from fedglmm_secure.model.units import Units
 from fedglmm_secure.model.working import working_model
 from fedglmm_secure.ring import Vector
 
 
+def part_of(question: Question) -> str:
+    """Which of a site's rows answer a question."""
+    match question:
+        case MarginalDerivatives():
+            return question.part
+        case HeldOutLikelihood():
+            return VALIDATION
+        case _:
+            return ALL
+
+
 def answer(question: Question, layout: Layout, design: Design) -> Vector:
-    """This site's share of the answer, one number for each of ``question.slots(layout)``."""
+    """This site's share of the answer, one number for each of ``question.slots(layout)``.
+
+    ``design`` holds the rows of ``part_of(question)``; it may be without any.
+    """
     match question:
         case Describe():
             return _describe(layout, design)
         case MarginalDerivatives():
             return _marginal(question, layout, design)
+        case HeldOutLikelihood():
+            return _held_out(question, layout, design)
+        case WorkingDerivatives():
+            return _working(question, layout, design)
 
 
 def _describe(layout: Layout, design: Design) -> Vector:
@@ -44,8 +72,42 @@ def _describe(layout: Layout, design: Design) -> Vector:
 
 
 def _marginal(question: MarginalDerivatives, layout: Layout, design: Design) -> Vector:
-    description = Description.unpack(np.array(question.description), layout)
-    units = description.units(layout, question.columns)
-    theta, pattern = np.array(question.theta), Pattern(layout.blocks)
+    return _log_likelihood(question, layout, design, np.array(question.theta)).pack()
+
+
+def _held_out(question: HeldOutLikelihood, layout: Layout, design: Design) -> Vector:
+    thetas = map(np.array, question.thetas)
+    values = [_log_likelihood(question, layout, design, theta).value for theta in thetas]
+    return np.array([design.rows, *values])
+
+
+def _log_likelihood(
+    question: MarginalDerivatives | HeldOutLikelihood, layout: Layout, design: Design, theta: Vector
+) -> Derivatives:
+    """With its constant and, for the Gaussian family, n log psi: the Jacobian of the division by phi (see Design)."""
+    units, pattern = _units(question, layout), Pattern(layout.blocks)
     total = log_likelihood(design, units, FAMILIES[layout.family], pattern, theta, question.nodes)
-    return replace(total, value=total.value + design.constant).pack()
+    total = replace(total, value=total.value + design.constant)
+    if layout.family != "gaussian":
+        return total
+    return scaling(total, theta, len(units.columns) - 1, float(units.scale[-1]), design.rows)
+
+
+def _working(question: WorkingDerivatives, layout: Layout, design: Design) -> Vector:
+    units, theta = _units(question, layout), np.array(question.theta)
+    total = linearised_derivatives(design, units, FAMILIES[layout.family], Pattern(layout.blocks), theta)
+    return scaling(total, theta, len(units.columns), 1.0, design.rows).pack()
+
+
+def scaling(total: Derivatives, theta: Vector, position: int, scale: float, rows: int) -> Derivatives:
+    """Add rows * log(theta[position] / scale)."""
+    inverse = 1.0 / theta[position]
+    unit = np.zeros(len(theta))
+    unit[position] = 1.0
+    return total + Derivatives(
+        -rows * float(np.log(scale * inverse)), rows * inverse * unit, -rows * inverse**2 * np.outer(unit, unit)
+    )
+
+
+def _units(question: MarginalDerivatives | HeldOutLikelihood | WorkingDerivatives, layout: Layout) -> Units:
+    return Description.unpack(np.array(question.description), layout).units(layout, question.columns)

@@ -21,6 +21,11 @@ class Derivatives:
     def __add__(self, other: Derivatives) -> Derivatives:
         return Derivatives(self.value + other.value, self.gradient + other.gradient, self.hessian + other.hessian)
 
+    @staticmethod
+    def zero(size: int) -> Derivatives:
+        """The sum over nothing."""
+        return Derivatives(0.0, np.zeros(size), np.zeros((size, size)))
+
     def pack(self) -> Vector:
         """Value, gradient and the Hessian's upper triangle: 1 + P + P(P+1)/2 numbers."""
         return np.concatenate([[self.value], self.gradient, pack_symmetric(self.hessian)])

@@ -83,7 +83,7 @@ class Mode:
         g_vvvv = np.einsum("gabcd,ai,bj,ck,dl->gijkl", Z4, Lambda, Lambda, Lambda, Lambda, optimize=True)
         unit = np.eye(q)[:, b]
         x1 = block.weighted_sums(rows[1][None])[0]
-        x2 = block.weighted_sums((rows[2] * s.T)).transpose(1, 0, 2)
+        x2 = block.weighted_sums(rows[2] * s.T).transpose(1, 0, 2)
         x3 = _pairs(block, rows[3], s)
         g_t = np.concatenate([x1, Z1[:, a] * v[:, b]], axis=1)
         g_vt = np.concatenate(
@@ -102,11 +102,11 @@ class Mode:
 def moments(block: Block, rows: Vector, order: int) -> Tensor:
     """The sum of w_j z_j x ... x z_j (``order`` times) over each group's rows: (n,) to (G, q, ..., q)."""
     q = block.z.shape[1]
-    result = np.empty((block.starts.shape[0],) + (q,) * order)
+    result: Tensor = np.empty([block.starts.shape[0], *[q] * order])
     for index in combinations_with_replacement(range(q), order):
         total = block.sums(rows * np.prod(block.z[:, index], axis=1))
         for position in set(permutations(index)):
-            result[(slice(None), *position)] = total
+            result[:, *position] = total
     return result
 
 
@@ -158,9 +158,9 @@ def _row_terms(block: Block, at: Mode, pattern: Pattern, m: Matrix) -> Matrix:
     result[:, p:] += crossed
     result[p:, :] += crossed.T
     result[p:, p:] += np.einsum("gtu,gtu->tu", at.Z2[:, a[:, None], a], at.M[:, b[:, None], b])
-    return result
+    return np.asarray(result)
 
 
 def _quadratic(block: Block, at: Mode) -> Vector:
     """s_j' M s_j for each row."""
-    return np.einsum("ni,nij,nj->n", at.s, np.repeat(at.M, block.sizes, axis=0), at.s, optimize=True)
+    return np.asarray(np.einsum("ni,nij,nj->n", at.s, np.repeat(at.M, block.sizes, axis=0), at.s, optimize=True))

@@ -38,7 +38,8 @@ def log_likelihood(
             return laplace_derivatives(block, family, theta, pattern)
         return tensor_derivatives(block, family, theta, pattern, rule)
 
-    return reduce(add, map(of_block, blocks(design, units, min(rows, BLOCK_ROWS))))
+    nothing = Derivatives.zero(len(theta))
+    return reduce(add, map(of_block, blocks(design, units, min(rows, BLOCK_ROWS))), nothing)
 
 
 def independent_derivatives(block: Block, family: Family, beta: Vector) -> Derivatives:

@@ -14,6 +14,10 @@ from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.description import GRID, Description
 from fedglmm_secure.model.design import Layout
 
+ALL, TRAINING, VALIDATION = "all", "training", "validation"
+"""Parts of a site's rows: every one, or those drawn to fit with and those to choose a penalty by."""
+PARTS = (ALL, TRAINING, VALIDATION)
+
 
 @dataclass(frozen=True)
 class Describe:
@@ -66,22 +70,69 @@ class MarginalDerivatives:
     columns: tuple[int, ...]
     """Positions of the fixed effects that are kept (a rank-deficient design drops some)."""
     description: tuple[float, ...]
+    part: str = ALL
+    """Which rows: all of them, or those set aside for training."""
 
     def slots(self, layout: Layout) -> tuple[str, ...]:
         """A name for each number of the answer, in order: 1 + P + P(P+1)/2 of them."""
-        names = (*(layout.columns[i] for i in self.columns), *tau_names(layout))
-        return (
-            "log-likelihood",
-            *(f"gradient in {name}" for name in names),
-            *(f"Hessian in {pair}" for pair in _triangle(names)),
-        )
+        return _derivative_slots((*(layout.columns[i] for i in self.columns), *tau_names(layout)))
 
     def fields(self) -> tuple[object, ...]:
         """What the question's canonical bytes are made of."""
-        return (self.kind, self.theta, self.nodes, self.columns, self.description)
+        return (self.kind, self.theta, self.nodes, self.columns, self.description, self.part)
 
 
-Question = Describe | MarginalDerivatives
+@dataclass(frozen=True)
+class HeldOutLikelihood:
+    """The marginal log-likelihood of the validation rows at each of several thetas: how well each fit predicts."""
+
+    kind: ClassVar[str] = "held-out likelihood"
+    meaning: ClassVar[str] = (
+        "the log-likelihood of the rows that the site set aside, at the estimates of each penalty in turn"
+    )
+
+    thetas: tuple[tuple[float, ...], ...]
+    nodes: int
+    columns: tuple[int, ...]
+    description: tuple[float, ...]
+
+    def slots(self, layout: Layout) -> tuple[str, ...]:
+        """A name for each number of the answer: the validation rows, then one log-likelihood a theta."""
+        return ("validation rows", *(f"held-out log-likelihood {i + 1}" for i in range(len(self.thetas))))
+
+    def fields(self) -> tuple[object, ...]:
+        """What the question's canonical bytes are made of."""
+        return (self.kind, self.thetas, self.nodes, self.columns, self.description)
+
+
+@dataclass(frozen=True)
+class WorkingDerivatives:
+    """Derivatives of the linear mixed model that approximates the model at theta (penalised quasi-likelihood).
+
+    theta = (beta, psi, tau), psi = 1 / phi being the working residuals' inverse scale: the coefficients of a weighted
+    linear mixed model for the working response, in the form of Design, linearised at beta / psi and Lambda = tau.
+    """
+
+    kind: ClassVar[str] = "working derivatives"
+    meaning: ClassVar[str] = (
+        "the log-likelihood of a linear mixed model for the working response at one value of the parameters, with its "
+        "first and second derivatives"
+    )
+
+    theta: tuple[float, ...]
+    columns: tuple[int, ...]
+    description: tuple[float, ...]
+
+    def slots(self, layout: Layout) -> tuple[str, ...]:
+        """A name for each number of the answer, in order: 1 + P + P(P+1)/2 of them."""
+        return _derivative_slots((*(layout.columns[i] for i in self.columns), "working response", *tau_names(layout)))
+
+    def fields(self) -> tuple[object, ...]:
+        """What the question's canonical bytes are made of."""
+        return (self.kind, self.theta, self.columns, self.description)
+
+
+Question = Describe | MarginalDerivatives | HeldOutLikelihood | WorkingDerivatives
 
 
 def encode(question: Question) -> bytes:
@@ -97,6 +148,14 @@ def tau_names(layout: Layout) -> tuple[str, ...]:
         if a == b
         else f"covariance of {layout.terms[b]} and {layout.terms[a]} by {layout.group}"
         for a, b in zip(rows.tolist(), columns.tolist(), strict=True)
+    )
+
+
+def _derivative_slots(names: tuple[str, ...]) -> tuple[str, ...]:
+    return (
+        "log-likelihood",
+        *(f"gradient in {name}" for name in names),
+        *(f"Hessian in {pair}" for pair in _triangle(names)),
     )
 
 

@@ -42,7 +42,7 @@ def _value_and_gradient(
     at = Mode.find(block, family, theta[:p], pattern.factor(theta[p:]), pattern)
     offsets = np.array(list(product(rule.offsets, repeat=pattern.q)))
     log_weights = np.array([sum(weights) for weights in product(rule.log_weights, repeat=pattern.q)])
-    C = np.linalg.cholesky(at.M)
+    C = np.asarray(np.linalg.cholesky(at.M), dtype=np.float64)
     nodes = at.v + np.einsum("gij,kj->kgi", C, offsets)
     eta = at.fixed + np.einsum("ni,kni->kn", at.s, np.repeat(nodes, block.sizes, axis=1))
     density, l1, _ = family.derivatives(eta, block.y, block.weights, 2)
@@ -66,7 +66,7 @@ def _cholesky_derivative(C: Tensor, H_t: Tensor) -> Tensor:
     """The derivative of C, where C C' = H^-1: -C Phi(C' H_t C), Phi being the lower triangle with half its diagonal."""
     inner = np.einsum("gia,gijt,gjb->gabt", C, H_t, C, optimize=True)
     lower = np.tril(np.ones(C.shape[1:])) - 0.5 * np.eye(C.shape[1])
-    return -np.einsum("gia,gabt->gibt", C, inner * lower[:, :, None])
+    return np.asarray(-np.einsum("gia,gabt->gibt", C, inner * lower[:, :, None]))
 
 
 def _differences(function: Callable[[Vector], Vector], theta: Vector) -> Matrix:

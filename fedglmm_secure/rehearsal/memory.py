@@ -18,8 +18,6 @@ from fedglmm_secure.estimate import FitResult, estimator
 from fedglmm_secure.estimate.local import local_report
 from fedglmm_secure.estimate.newton import Report
 from fedglmm_secure.model import questions
-from fedglmm_secure.model.answers import answer
-from fedglmm_secure.model.design import Design
 from fedglmm_secure.model.questions import Question
 from fedglmm_secure.rehearsal.source import StudySource, as_study
 from fedglmm_secure.ring import Vector
@@ -28,8 +26,9 @@ from fedglmm_secure.securesum.identity import SigningIdentity
 from fedglmm_secure.securesum.messages import Contribution, Hello, JournalRecord
 from fedglmm_secure.securesum.session import Policy
 from fedglmm_secure.securesum.site import Site
-from fedglmm_secure.study import Study
+from fedglmm_secure.study import DividableDesign, Study
 from fedglmm_secure.study.guard import check_question
+from fedglmm_secure.study.site_rows import SiteRows
 from fedglmm_secure.wire import codec, identity
 from fedglmm_secure.wire.identity import Identity
 from fedglmm_secure.wire.messages import Next
@@ -81,7 +80,7 @@ def rehearse_in_memory(
     identities = {name: identity.generate() for name in tables}
     study = rehearsal_copy(given, identities, protocol)
     sites = {
-        name: _SiteAtHand(study, study.design(tables[name], name, name), own.signing)
+        name: _SiteAtHand(study, study.design(tables[name], name, name), name, own.signing)
         for name, own in identities.items()
     }
     network = _Network(study, sites)
@@ -138,10 +137,11 @@ def rehearsal_copy(
 class _SiteAtHand:
     """One simulated site: its rows, its machine and its journal."""
 
-    def __init__(self, study: Study, design: Design, signing: SigningIdentity) -> None:
+    def __init__(self, study: Study, design: DividableDesign, site: str, signing: SigningIdentity) -> None:
         # A rehearsal's sites are all the user's own: plain sums are allowed once the user names them.
         policy = Policy(allow_plain=True)
         self.design = design
+        self._rows = SiteRows(study, design, site)
         self.journal: list[JournalRecord] = []
         self._study = study
         self.machine = Site(terms_of(study), signing, policy, secrets.token_bytes)
@@ -152,7 +152,7 @@ class _SiteAtHand:
             self.machine.open(message.offer)
         self.machine.receive(message.request)
         check_question(self._study, message.question, message.request.number)
-        values = answer(message.question, self._study.layout, self.design)
+        values = self._rows.answer(message.question)
         record, contribution = self.machine.answer(values, message.question.slots(self._study.layout))
         self.journal.append(record)
         return contribution

@@ -26,6 +26,8 @@ def warnings(study: Study) -> Iterator[str]:
         )
     if study.security.protocol == "plain":
         yield "security.protocol: plain shows the coordinator every site's numbers; it is for rehearsal only"
+    if (study.model.family, study.model.method) == ("gaussian", "agh"):
+        yield 'model.method: the gaussian likelihood is exact with "laplace"; "agh" gives the same with more work'
     used = used_variables(study.model, study.formula)
     unused = [name for name in study.variables if name not in used]
     if unused:

@@ -32,6 +32,10 @@ def check_model(model: Model, formula: Formula, validation: Validation | None) -
             f'model.method: "{model.method}" needs a random term in the formula, such as (1 | site); '
             'add one, or use "glm"'
         )
+    if (model.family, model.method) == ("gaussian", "pql"):
+        raise InputError(
+            'model.method: "pql" has nothing to approximate for family = "gaussian"; use "laplace", exact there'
+        )
     if validation is not None and model.selection != "validation":
         raise InputError('validation: belongs to model.selection = "validation"; remove the table or change the key')
 

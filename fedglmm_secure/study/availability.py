@@ -22,6 +22,11 @@ _NOT_YET: tuple[_Row, ...] = (
         "more than one grouping variable",
     ),
     (
+        "model.penalty",
+        lambda s: s.model.method == "pql" and s.model.penalty != 0.0,
+        'a penalty with method = "pql"',
+    ),
+    (
         "variables",
         lambda s: any(v.shared for v in s.variables.values()),
         "a group shared by sites (shared = true)",

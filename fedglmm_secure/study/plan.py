@@ -61,11 +61,10 @@ def make_plan(model: Model, formula: Formula, variables: Variables) -> Plan:
     or random terms, or one of them twice.
     """
     fixed_terms, random_terms = parse_terms(formula.fixed), [parse_terms(term.text) for term in formula.random]
+    terms = (*fixed_terms, *chain(*random_terms))
     if not fixed_terms:
         raise InputError("model.formula: has no fixed effect; keep the intercept at least")
-    terms = (*fixed_terms, *chain(*random_terms))
-    table = reference_table(terms, variables)
-    check_finite(table, terms)
+    check_finite(table := reference_table(terms, variables), terms)
     fixed, random = Columns.on(fixed_terms, table), tuple(Columns.on(part, table) for part in random_terms)
     response = (formula.response,) if model.family == "gaussian" else ()
     columns, names = (*fixed.names, *response), tuple(chain(*(part.names for part in random)))

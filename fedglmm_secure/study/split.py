@@ -1,7 +1,7 @@
 """A site's rows in two: most to fit with, the others to choose a penalty by.
 
-Every site draws its own rows, by the study and its own name alone: no party can steer the draw, and a site that
-starts anew draws the same rows again.
+Every site draws its own rows, by the approved study and its own name alone: the coordinator has no say in the draw,
+and a site that starts anew draws the same rows again.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ MAX_SENTENCE_BYTES = 2000
 MAX_RESULT_BYTES = 8 * 2**20
 """The result as JSON."""
 
-MAX_NODES = 100
+MAX_NODES = 50
 """Quadrature nodes of one question."""
 
 POLL_SECONDS = 20.0

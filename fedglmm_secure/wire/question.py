@@ -10,9 +10,20 @@ import math
 from collections.abc import Iterable
 
 from fedglmm_secure.errors import PeerError
-from fedglmm_secure.model.questions import Describe, MarginalDerivatives, Question
+from fedglmm_secure.model.questions import (
+    ALL,
+    TRAINING,
+    Describe,
+    HeldOutLikelihood,
+    MarginalDerivatives,
+    Question,
+    WorkingDerivatives,
+)
 from fedglmm_secure.wire.limits import MAX_NODES
 from fedglmm_secure.wire.v1 import exchange_pb2 as pb
+
+
+_PARTS = {ALL: pb.PART_ALL, TRAINING: pb.PART_TRAINING}
 
 
 def question_to_pb(question: Question) -> pb.Question:
@@ -27,6 +38,22 @@ def question_to_pb(question: Question) -> pb.Question:
                     nodes=question.nodes,
                     columns=question.columns,
                     description=question.description,
+                    part=_PARTS[question.part],
+                )
+            )
+        case HeldOutLikelihood():
+            return pb.Question(
+                held_out_likelihood=pb.HeldOutLikelihood(
+                    thetas=[pb.Theta(entries=theta) for theta in question.thetas],
+                    nodes=question.nodes,
+                    columns=question.columns,
+                    description=question.description,
+                )
+            )
+        case WorkingDerivatives():
+            return pb.Question(
+                working_derivatives=pb.WorkingDerivatives(
+                    theta=question.theta, columns=question.columns, description=question.description
                 )
             )
 
@@ -37,17 +64,41 @@ def question_from_pb(message: pb.Question) -> Question:
         case "describe":
             return Describe()
         case "marginal_derivatives":
-            asked = message.marginal_derivatives
-            if not 1 <= asked.nodes <= MAX_NODES:
-                raise PeerError(f"the coordinator asks for {asked.nodes} quadrature nodes, outside 1..{MAX_NODES}")
-            return MarginalDerivatives(
-                _finite("theta", asked.theta),
-                asked.nodes,
+            return _marginal_derivatives(message.marginal_derivatives)
+        case "held_out_likelihood":
+            asked = message.held_out_likelihood
+            return HeldOutLikelihood(
+                tuple(_finite("theta", theta.entries) for theta in asked.thetas),
+                _nodes(asked.nodes),
                 tuple(asked.columns),
                 _finite("description", asked.description),
             )
+        case "working_derivatives":
+            working = message.working_derivatives
+            return WorkingDerivatives(
+                _finite("theta", working.theta), tuple(working.columns), _finite("description", working.description)
+            )
         case _:
             raise PeerError("the coordinator asks an unknown question; use the same version everywhere")
+
+
+def _marginal_derivatives(asked: pb.MarginalDerivatives) -> MarginalDerivatives:
+    part = next((part for part, number in _PARTS.items() if number == asked.part), None)
+    if part is None:
+        raise PeerError("the coordinator asks about an unknown part of the rows; use the same version everywhere")
+    return MarginalDerivatives(
+        _finite("theta", asked.theta),
+        _nodes(asked.nodes),
+        tuple(asked.columns),
+        _finite("description", asked.description),
+        part,
+    )
+
+
+def _nodes(nodes: int) -> int:
+    if not 1 <= nodes <= MAX_NODES:
+        raise PeerError(f"the coordinator asks for {nodes} quadrature nodes, outside 1..{MAX_NODES}")
+    return nodes
 
 
 def _finite(name: str, values: Iterable[float]) -> tuple[float, ...]:

@@ -22,5 +22,12 @@ def terms_of(study: Study) -> Terms:
         study_digest=study.digest,
         roster=study.roster(),
         minimum_sites=study.security.minimum_sites,
-        max_sums=1 + study.model.max_rounds,  # one description, then one sum a round
+        max_sums=max_sums(study),
     )
+
+
+def max_sums(study: Study) -> int:
+    """The sums that a fit may take: one description, ``max_rounds`` a penalty, and for validation one more and a refit."""
+    penalties = len(study.model.penalty) if isinstance(study.model.penalty, tuple) else 1
+    refits = 1 if study.validation else 0
+    return 1 + refits + study.model.max_rounds * (penalties + refits)

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from fedglmm_secure.errors import FedglmmError, LinkError
-from fedglmm_secure.model.answers import answer
-from fedglmm_secure.model.design import Design
 from fedglmm_secure.securesum import Hello, JournalRecord, Site
 from fedglmm_secure.study import Study
 from fedglmm_secure.study.guard import check_question
+from fedglmm_secure.study.site_rows import SiteRows
 from fedglmm_secure.wire.messages import (
     CoordinatorMessage,
     Finished,
@@ -49,7 +48,7 @@ class Agent:
     def __init__(
         self,
         study: Study,
-        design: Design,
+        rows: SiteRows,
         site: Site,
         *,
         link: Link,
@@ -57,7 +56,7 @@ class Agent:
         say: Callable[[str], None],
     ) -> None:
         """``site`` is the secure sum's machine, which has not said hello yet."""
-        self._study, self._design = study, design
+        self._study, self._rows = study, rows
         self._site, self._link, self._journal, self._say = site, link, journal, say
 
     def run(self) -> Finished:
@@ -101,7 +100,7 @@ class Agent:
         if known is not None:
             return known
         layout = self._study.layout
-        values = answer(asked.question, layout, self._design)
+        values = self._rows.answer(asked.question)
         record, contribution = self._site.answer(values, asked.question.slots(layout))
         self._journal.append(record)
         self._say(f"sum {asked.request.number}: {asked.question.kind}")

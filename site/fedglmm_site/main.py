@@ -16,6 +16,7 @@ from fedglmm_secure.errors import InputError, RefusalError
 from fedglmm_secure.estimate.local import local_report
 from fedglmm_secure.securesum import Site
 from fedglmm_secure.study import Study, parse_table
+from fedglmm_secure.study.site_rows import SiteRows
 from fedglmm_secure.wire.identity import Identity, certificate_der
 from fedglmm_secure.wire.terms import terms_of
 from fedglmm_site.agent import Agent
@@ -62,7 +63,9 @@ def join(
         design = approved.design(parse_table(data.name, shell.read_bytes(data, "a table")), site.name, str(data))
         link = Link(coordinator, pinned=pinned, keys=keys, timeout=timeout, say=say)
         with contextlib.closing(link):
-            finished = Agent(approved, design, site, link=link, journal=journal, say=say).run()
+            finished = Agent(
+                approved, SiteRows(approved, design, site.name), site, link=link, journal=journal, say=say
+            ).run()
     report = local_report(approved, site.name, design, site.sums, finished.result_json)
     (out / "result.json").write_text(finished.result_json, encoding="utf-8")
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

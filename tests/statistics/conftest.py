@@ -1,4 +1,4 @@
-"""The reference data: tables, studies and the fits that lme4 and glmmTMB give."""
+"""The reference data: tables, studies and the fits that R gives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ import pytest
 from fedglmm_secure import Study
 
 DATA = Path(__file__).parents[1] / "data"
-FILES = {"indo_rct": "indo_rct.csv", "medpar": "medpar.csv", "contraception": "Contraception.csv"}
+FILES = {
+    "indo_rct": "indo_rct",
+    "medpar": "medpar",
+    "medpar-los": "medpar",
+    "cbpp": "cbpp",
+    "contraception": "Contraception",
+    "contraception-slope": "Contraception",
+    "epil": "epil",
+    "epil-slope": "epil",
+    "sleepstudy": "sleepstudy",
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,8 @@ class Case:
         """
         group = self.study.layout.group
         data = self.study.model_dump()
-        data["model"] |= {"nodes": nodes, "method": "laplace" if nodes == 1 else "agh"}
+        if self.study.model.method in ("laplace", "agh"):
+            data["model"] |= {"nodes": nodes, "method": "laplace" if nodes == 1 else "agh"}
         if group in self.table and self.table[group].equals(sites):
             data["model"]["formula"] = data["model"]["formula"].replace(f"| {group}", "| site")
             data["variables"].pop(group, None)
@@ -44,16 +55,17 @@ class Case:
 
 
 def load(name: str) -> Case:
-    """A data set of tests/data."""
+    """A data set of tests/data, with the study of that name."""
     study = Study.parse((DATA / "studies" / f"{name}.toml").read_text(), f"{name}.toml")
+    base = name.removesuffix("-glm").removesuffix("-pql")
     references = {entry["id"]: entry for entry in json.loads((DATA / "reference.json").read_text())}
     # glmmTMB for Laplace, whose optimum and standard errors are the more exact ones there; lme4 for quadrature
     fits = {
         fit["nodes"]: fit
-        for fit in references[name]["fits"]
-        if fit["method"] == "agh" or fit["engine"].startswith("glmmTMB")
+        for fit in references[base]["fits"]
+        if fit["method"] != "laplace" or fit["engine"].startswith("glmmTMB")
     }
-    return Case(name, study, pd.read_csv(DATA / FILES[name]), fits)
+    return Case(name, study, pd.read_csv(DATA / f"{FILES[base]}.csv"), fits)
 
 
 @pytest.fixture(scope="session")

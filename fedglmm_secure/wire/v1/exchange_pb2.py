@@ -24,15 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%fedglmm_secure/wire/v1/exchange.proto\x12\x16\x66\x65\x64glmm_secure.wire.v1\"\xea\x01\n\x0bSiteMessage\x12.\n\x05hello\x18\x01 \x01(\x0b\x32\x1d.fedglmm_secure.wire.v1.HelloH\x00\x12<\n\x0c\x63ontribution\x18\x02 \x01(\x0b\x32$.fedglmm_secure.wire.v1.ContributionH\x00\x12.\n\x05ready\x18\x03 \x01(\x0b\x32\x1d.fedglmm_secure.wire.v1.ReadyH\x00\x12\x32\n\x07refusal\x18\x04 \x01(\x0b\x32\x1f.fedglmm_secure.wire.v1.RefusalH\x00\x42\t\n\x07\x63ontent\"\xe5\x01\n\x12\x43oordinatorMessage\x12,\n\x04next\x18\x01 \x01(\x0b\x32\x1c.fedglmm_secure.wire.v1.NextH\x00\x12\x34\n\x08\x66inished\x18\x02 \x01(\x0b\x32 .fedglmm_secure.wire.v1.FinishedH\x00\x12\x32\n\x07stopped\x18\x03 \x01(\x0b\x32\x1f.fedglmm_secure.wire.v1.StoppedH\x00\x12,\n\x04wait\x18\x04 \x01(\x0b\x32\x1c.fedglmm_secure.wire.v1.WaitH\x00\x42\t\n\x07\x63ontent\"f\n\x05Hello\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x14\n\x0cstudy_digest\x18\x02 \x01(\x0c\x12\r\n\x05nonce\x18\x03 \x01(\x0c\x12\x17\n\x0fmask_public_key\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"a\n\x0c\x43ontribution\x12\x12\n\nsession_id\x18\x01 \x01(\x0c\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x0c\n\x04site\x18\x04 \x01(\t\x12\x0e\n\x06vector\x18\x05 \x01(\x0c\";\n\x05Ready\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\x0c\x12\x10\n\x08last_sum\x18\x03 \x01(\x04\"]\n\x07Refusal\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x32\n\x08\x63\x61tegory\x18\x02 \x01(\x0e\x32 .fedglmm_secure.wire.v1.Category\x12\x10\n\x08sentence\x18\x03 \x01(\t\"p\n\x04Next\x12\x33\n\x05offer\x18\x01 \x01(\x0b\x32$.fedglmm_secure.wire.v1.SessionOffer\x12\x33\n\x07request\x18\x02 \x01(\x0b\x32\".fedglmm_secure.wire.v1.SumRequest\"X\n\x0cSessionOffer\x12\x19\n\x11\x63oordinator_nonce\x18\x01 \x01(\x0c\x12-\n\x06hellos\x18\x02 \x03(\x0b\x32\x1d.fedglmm_secure.wire.v1.Hello\"\x9b\x01\n\nSumRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x0c\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x14\n\x0cparticipants\x18\x04 \x03(\t\x12\x32\n\x08question\x18\x05 \x01(\x0b\x32 .fedglmm_secure.wire.v1.Question\x12\x0e\n\x06length\x18\x06 \x01(\r\"\x98\x01\n\x08Question\x12\x34\n\x08\x64\x65scribe\x18\x01 \x01(\x0b\x32 .fedglmm_secure.wire.v1.DescribeH\x00\x12K\n\x14marginal_derivatives\x18\x02 \x01(\x0b\x32+.fedglmm_secure.wire.v1.MarginalDerivativesH\x00\x42\t\n\x07\x63ontent\"\n\n\x08\x44\x65scribe\"Y\n\x13MarginalDerivatives\x12\r\n\x05theta\x18\x01 \x03(\x01\x12\r\n\x05nodes\x18\x02 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\r\x12\x13\n\x0b\x64\x65scription\x18\x04 \x03(\x01\"\x1f\n\x08\x46inished\x12\x13\n\x0bresult_json\x18\x01 \x01(\t\"O\n\x07Stopped\x12\x32\n\x08\x63\x61tegory\x18\x01 \x01(\x0e\x32 .fedglmm_secure.wire.v1.Category\x12\x10\n\x08sentence\x18\x02 \x01(\t\"\x06\n\x04Wait*\xa1\x01\n\x08\x43\x61tegory\x12\x18\n\x14\x43\x41TEGORY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41TEGORY_INTERNAL\x10\x01\x12\x12\n\x0e\x43\x41TEGORY_INPUT\x10\x02\x12\x14\n\x10\x43\x41TEGORY_REFUSED\x10\x03\x12\x10\n\x0c\x43\x41TEGORY_FIT\x10\x04\x12\x11\n\rCATEGORY_LINK\x10\x05\x12\x15\n\x11\x43\x41TEGORY_PROTOCOL\x10\x06\x32j\n\x0b\x43oordinator\x12[\n\x08\x45xchange\x12#.fedglmm_secure.wire.v1.SiteMessage\x1a*.fedglmm_secure.wire.v1.CoordinatorMessageb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%fedglmm_secure/wire/v1/exchange.proto\x12\x16\x66\x65\x64glmm_secure.wire.v1\"\xea\x01\n\x0bSiteMessage\x12.\n\x05hello\x18\x01 \x01(\x0b\x32\x1d.fedglmm_secure.wire.v1.HelloH\x00\x12<\n\x0c\x63ontribution\x18\x02 \x01(\x0b\x32$.fedglmm_secure.wire.v1.ContributionH\x00\x12.\n\x05ready\x18\x03 \x01(\x0b\x32\x1d.fedglmm_secure.wire.v1.ReadyH\x00\x12\x32\n\x07refusal\x18\x04 \x01(\x0b\x32\x1f.fedglmm_secure.wire.v1.RefusalH\x00\x42\t\n\x07\x63ontent\"\xe5\x01\n\x12\x43oordinatorMessage\x12,\n\x04next\x18\x01 \x01(\x0b\x32\x1c.fedglmm_secure.wire.v1.NextH\x00\x12\x34\n\x08\x66inished\x18\x02 \x01(\x0b\x32 .fedglmm_secure.wire.v1.FinishedH\x00\x12\x32\n\x07stopped\x18\x03 \x01(\x0b\x32\x1f.fedglmm_secure.wire.v1.StoppedH\x00\x12,\n\x04wait\x18\x04 \x01(\x0b\x32\x1c.fedglmm_secure.wire.v1.WaitH\x00\x42\t\n\x07\x63ontent\"f\n\x05Hello\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x14\n\x0cstudy_digest\x18\x02 \x01(\x0c\x12\r\n\x05nonce\x18\x03 \x01(\x0c\x12\x17\n\x0fmask_public_key\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"a\n\x0c\x43ontribution\x12\x12\n\nsession_id\x18\x01 \x01(\x0c\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x0c\n\x04site\x18\x04 \x01(\t\x12\x0e\n\x06vector\x18\x05 \x01(\x0c\";\n\x05Ready\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\x0c\x12\x10\n\x08last_sum\x18\x03 \x01(\x04\"]\n\x07Refusal\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x32\n\x08\x63\x61tegory\x18\x02 \x01(\x0e\x32 .fedglmm_secure.wire.v1.Category\x12\x10\n\x08sentence\x18\x03 \x01(\t\"p\n\x04Next\x12\x33\n\x05offer\x18\x01 \x01(\x0b\x32$.fedglmm_secure.wire.v1.SessionOffer\x12\x33\n\x07request\x18\x02 \x01(\x0b\x32\".fedglmm_secure.wire.v1.SumRequest\"X\n\x0cSessionOffer\x12\x19\n\x11\x63oordinator_nonce\x18\x01 \x01(\x0c\x12-\n\x06hellos\x18\x02 \x03(\x0b\x32\x1d.fedglmm_secure.wire.v1.Hello\"\x9b\x01\n\nSumRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x0c\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x14\n\x0cparticipants\x18\x04 \x03(\t\x12\x32\n\x08question\x18\x05 \x01(\x0b\x32 .fedglmm_secure.wire.v1.Question\x12\x0e\n\x06length\x18\x06 \x01(\r\"\xad\x02\n\x08Question\x12\x34\n\x08\x64\x65scribe\x18\x01 \x01(\x0b\x32 .fedglmm_secure.wire.v1.DescribeH\x00\x12K\n\x14marginal_derivatives\x18\x02 \x01(\x0b\x32+.fedglmm_secure.wire.v1.MarginalDerivativesH\x00\x12H\n\x13held_out_likelihood\x18\x03 \x01(\x0b\x32).fedglmm_secure.wire.v1.HeldOutLikelihoodH\x00\x12I\n\x13working_derivatives\x18\x04 \x01(\x0b\x32*.fedglmm_secure.wire.v1.WorkingDerivativesH\x00\x42\t\n\x07\x63ontent\"\n\n\x08\x44\x65scribe\"\x85\x01\n\x13MarginalDerivatives\x12\r\n\x05theta\x18\x01 \x03(\x01\x12\r\n\x05nodes\x18\x02 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\r\x12\x13\n\x0b\x64\x65scription\x18\x04 \x03(\x01\x12*\n\x04part\x18\x05 \x01(\x0e\x32\x1c.fedglmm_secure.wire.v1.Part\"w\n\x11HeldOutLikelihood\x12-\n\x06thetas\x18\x01 \x03(\x0b\x32\x1d.fedglmm_secure.wire.v1.Theta\x12\r\n\x05nodes\x18\x02 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\r\x12\x13\n\x0b\x64\x65scription\x18\x04 \x03(\x01\"\x18\n\x05Theta\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\x01\"I\n\x12WorkingDerivatives\x12\r\n\x05theta\x18\x01 \x03(\x01\x12\x0f\n\x07\x63olumns\x18\x02 \x03(\r\x12\x13\n\x0b\x64\x65scription\x18\x03 \x03(\x01\"\x1f\n\x08\x46inished\x12\x13\n\x0bresult_json\x18\x01 \x01(\t\"O\n\x07Stopped\x12\x32\n\x08\x63\x61tegory\x18\x01 \x01(\x0e\x32 .fedglmm_secure.wire.v1.Category\x12\x10\n\x08sentence\x18\x02 \x01(\t\"\x06\n\x04Wait*=\n\x04Part\x12\x14\n\x10PART_UNSPECIFIED\x10\x00\x12\x0c\n\x08PART_ALL\x10\x01\x12\x11\n\rPART_TRAINING\x10\x02*\xa1\x01\n\x08\x43\x61tegory\x12\x18\n\x14\x43\x41TEGORY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41TEGORY_INTERNAL\x10\x01\x12\x12\n\x0e\x43\x41TEGORY_INPUT\x10\x02\x12\x14\n\x10\x43\x41TEGORY_REFUSED\x10\x03\x12\x10\n\x0c\x43\x41TEGORY_FIT\x10\x04\x12\x11\n\rCATEGORY_LINK\x10\x05\x12\x15\n\x11\x43\x41TEGORY_PROTOCOL\x10\x06\x32j\n\x0b\x43oordinator\x12[\n\x08\x45xchange\x12#.fedglmm_secure.wire.v1.SiteMessage\x1a*.fedglmm_secure.wire.v1.CoordinatorMessageb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fedglmm_secure.wire.v1.exchange_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CATEGORY']._serialized_start=1636
-  _globals['_CATEGORY']._serialized_end=1797
+  _globals['_PART']._serialized_start=2051
+  _globals['_PART']._serialized_end=2112
+  _globals['_CATEGORY']._serialized_start=2115
+  _globals['_CATEGORY']._serialized_end=2276
   _globals['_SITEMESSAGE']._serialized_start=66
   _globals['_SITEMESSAGE']._serialized_end=300
   _globals['_COORDINATORMESSAGE']._serialized_start=303
@@ -52,17 +54,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUMREQUEST']._serialized_start=1098
   _globals['_SUMREQUEST']._serialized_end=1253
   _globals['_QUESTION']._serialized_start=1256
-  _globals['_QUESTION']._serialized_end=1408
-  _globals['_DESCRIBE']._serialized_start=1410
-  _globals['_DESCRIBE']._serialized_end=1420
-  _globals['_MARGINALDERIVATIVES']._serialized_start=1422
-  _globals['_MARGINALDERIVATIVES']._serialized_end=1511
-  _globals['_FINISHED']._serialized_start=1513
-  _globals['_FINISHED']._serialized_end=1544
-  _globals['_STOPPED']._serialized_start=1546
-  _globals['_STOPPED']._serialized_end=1625
-  _globals['_WAIT']._serialized_start=1627
-  _globals['_WAIT']._serialized_end=1633
-  _globals['_COORDINATOR']._serialized_start=1799
-  _globals['_COORDINATOR']._serialized_end=1905
+  _globals['_QUESTION']._serialized_end=1557
+  _globals['_DESCRIBE']._serialized_start=1559
+  _globals['_DESCRIBE']._serialized_end=1569
+  _globals['_MARGINALDERIVATIVES']._serialized_start=1572
+  _globals['_MARGINALDERIVATIVES']._serialized_end=1705
+  _globals['_HELDOUTLIKELIHOOD']._serialized_start=1707
+  _globals['_HELDOUTLIKELIHOOD']._serialized_end=1826
+  _globals['_THETA']._serialized_start=1828
+  _globals['_THETA']._serialized_end=1852
+  _globals['_WORKINGDERIVATIVES']._serialized_start=1854
+  _globals['_WORKINGDERIVATIVES']._serialized_end=1927
+  _globals['_FINISHED']._serialized_start=1929
+  _globals['_FINISHED']._serialized_end=1960
+  _globals['_STOPPED']._serialized_start=1962
+  _globals['_STOPPED']._serialized_end=2041
+  _globals['_WAIT']._serialized_start=2043
+  _globals['_WAIT']._serialized_end=2049
+  _globals['_COORDINATOR']._serialized_start=2278
+  _globals['_COORDINATOR']._serialized_end=2384
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Part(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PART_UNSPECIFIED: _ClassVar[Part]
+    PART_ALL: _ClassVar[Part]
+    PART_TRAINING: _ClassVar[Part]
+
 class Category(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     CATEGORY_UNSPECIFIED: _ClassVar[Category]
@@ -16,6 +22,9 @@ class Category(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CATEGORY_FIT: _ClassVar[Category]
     CATEGORY_LINK: _ClassVar[Category]
     CATEGORY_PROTOCOL: _ClassVar[Category]
+PART_UNSPECIFIED: Part
+PART_ALL: Part
+PART_TRAINING: Part
 CATEGORY_UNSPECIFIED: Category
 CATEGORY_INTERNAL: Category
 CATEGORY_INPUT: Category
@@ -129,28 +138,62 @@ class SumRequest(_message.Message):
     def __init__(self, session_id: _Optional[bytes] = ..., number: _Optional[int] = ..., attempt: _Optional[int] = ..., participants: _Optional[_Iterable[str]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., length: _Optional[int] = ...) -> None: ...
 
 class Question(_message.Message):
-    __slots__ = ("describe", "marginal_derivatives")
+    __slots__ = ("describe", "marginal_derivatives", "held_out_likelihood", "working_derivatives")
     DESCRIBE_FIELD_NUMBER: _ClassVar[int]
     MARGINAL_DERIVATIVES_FIELD_NUMBER: _ClassVar[int]
+    HELD_OUT_LIKELIHOOD_FIELD_NUMBER: _ClassVar[int]
+    WORKING_DERIVATIVES_FIELD_NUMBER: _ClassVar[int]
     describe: Describe
     marginal_derivatives: MarginalDerivatives
-    def __init__(self, describe: _Optional[_Union[Describe, _Mapping]] = ..., marginal_derivatives: _Optional[_Union[MarginalDerivatives, _Mapping]] = ...) -> None: ...
+    held_out_likelihood: HeldOutLikelihood
+    working_derivatives: WorkingDerivatives
+    def __init__(self, describe: _Optional[_Union[Describe, _Mapping]] = ..., marginal_derivatives: _Optional[_Union[MarginalDerivatives, _Mapping]] = ..., held_out_likelihood: _Optional[_Union[HeldOutLikelihood, _Mapping]] = ..., working_derivatives: _Optional[_Union[WorkingDerivatives, _Mapping]] = ...) -> None: ...
 
 class Describe(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class MarginalDerivatives(_message.Message):
-    __slots__ = ("theta", "nodes", "columns", "description")
+    __slots__ = ("theta", "nodes", "columns", "description", "part")
     THETA_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
     theta: _containers.RepeatedScalarFieldContainer[float]
     nodes: int
     columns: _containers.RepeatedScalarFieldContainer[int]
     description: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, theta: _Optional[_Iterable[float]] = ..., nodes: _Optional[int] = ..., columns: _Optional[_Iterable[int]] = ..., description: _Optional[_Iterable[float]] = ...) -> None: ...
+    part: Part
+    def __init__(self, theta: _Optional[_Iterable[float]] = ..., nodes: _Optional[int] = ..., columns: _Optional[_Iterable[int]] = ..., description: _Optional[_Iterable[float]] = ..., part: _Optional[_Union[Part, str]] = ...) -> None: ...
+
+class HeldOutLikelihood(_message.Message):
+    __slots__ = ("thetas", "nodes", "columns", "description")
+    THETAS_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    thetas: _containers.RepeatedCompositeFieldContainer[Theta]
+    nodes: int
+    columns: _containers.RepeatedScalarFieldContainer[int]
+    description: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, thetas: _Optional[_Iterable[_Union[Theta, _Mapping]]] = ..., nodes: _Optional[int] = ..., columns: _Optional[_Iterable[int]] = ..., description: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class Theta(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, entries: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class WorkingDerivatives(_message.Message):
+    __slots__ = ("theta", "columns", "description")
+    THETA_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    theta: _containers.RepeatedScalarFieldContainer[float]
+    columns: _containers.RepeatedScalarFieldContainer[int]
+    description: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, theta: _Optional[_Iterable[float]] = ..., columns: _Optional[_Iterable[int]] = ..., description: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Finished(_message.Message):
     __slots__ = ("result_json",)

@@ -8,36 +8,71 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedglmm_secure.model.family import FAMILIES
 from fedglmm_secure.study import Study, parse_table
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "indomethacin"
 
-R_NAMES = {
-    "indo_rct": ["(Intercept)", "rx1_indomethacin", "age", "risk", "gender2_male"],
-    "medpar": ["(Intercept)", "hmo", "white", "age80", "type2", "type3"],
-    "contraception": ["(Intercept)", "livch1", "livch2", "livch3+", "age", "I(age^2)", "urban"],
+TABLES = {
+    "indo_rct": ("indo_rct.csv", 4, 0),
+    "medpar": ("medpar.csv", 54, 0),
+    "medpar-los": ("medpar.csv", 54, 0),
+    "cbpp": ("cbpp.csv", 15, 0),
+    "contraception": ("Contraception.csv", 60, 0),
+    "contraception-slope": ("Contraception.csv", 60, 0),
+    "epil": ("epil.csv", 59, 0),
+    "epil-slope": ("epil.csv", 59, 0),
+    "sleepstudy": ("sleepstudy.csv", 18, 1),
+    "indo_rct-glm": ("indo_rct.csv", 1, 0),
+    "medpar-glm": ("medpar.csv", 1, 0),
+    "medpar-los-glm": ("medpar.csv", 1, 0),
+    "sleepstudy-glm": ("sleepstudy.csv", 1, 1),
+    "indo_rct-pql": ("indo_rct.csv", 4, 0),
+    "medpar-pql": ("medpar.csv", 54, 0),
+    "contraception-pql": ("Contraception.csv", 60, 0),
 }
+"""For each study its table, its groups, and how many columns stand for the response (the Gaussian family's one)."""
 
 
-@pytest.mark.parametrize(
-    ("name", "table", "shape"),
-    [
-        ("indo_rct", "indo_rct.csv", (4, 79)),
-        ("medpar", "medpar.csv", (54, 513)),
-        ("contraception", "Contraception.csv", (60, 759)),
-    ],
-)
-def test_reference_studies(read_study, read_data, name, table, shape):
-    study = read_study(name)
+@pytest.fixture(scope="module")
+def references() -> dict[str, dict]:
+    mixed = json.loads((ROOT / "tests/data/reference.json").read_text())
+    others = json.loads((ROOT / "tests/data/glm_reference.json").read_text())["fits"]
+    cases = {case["id"]: {**case, "fixed_effects": case["fits"][0]["fixed_effects"]} for case in mixed}
+    return cases | {fit["id"]: fit for fit in others}
+
+
+def test_every_study_and_every_reference_has_its_counterpart(references):
+    assert {path.stem for path in (ROOT / "tests/data/studies").glob("*.toml")} == set(TABLES) == set(references)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_reference_studies(read_study, read_data, references, name):
+    (table, groups, responses), study = TABLES[name], read_study(name)
     design = study.pooled_design(read_data(table), table)
-    cases = {case["id"]: case for case in json.loads((ROOT / "tests/data/reference.json").read_text())}
-    assert design.rows == cases[name]["rows"]
-    assert (design.groups, design.y.sum(), design.dropped) == (*shape, 0)
-    assert list(cases[name]["fits"][0]["fixed_effects"]) == R_NAMES[name]
-    assert len(study.layout.columns) == len(R_NAMES[name])
+    assert study.study.id == name
+    assert study.model.family == references[name]["family"]
+    assert (design.rows, design.groups, design.dropped) == (references[name]["rows"], groups, 0)
+    assert len(study.layout.columns) == len(references[name]["fixed_effects"]) + responses
     scaled = (design.x - study.layout.centre) / study.layout.half
     assert np.abs(scaled).max() <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if name.endswith("-glm")])
+def test_rs_glm_maximises_our_density(read_study, read_data, references, name):
+    """R's estimates, put into our design, give R's log-likelihood: columns, response and constant are R's."""
+    study, reference = read_study(name), references[name]
+    design = study.pooled_design(read_data(TABLES[name][0]), name)
+    beta = np.array(list(reference["fixed_effects"].values()))
+    if study.model.family == "gaussian":
+        n, p = design.rows, beta.size
+        phi = np.sqrt(reference["dispersion"] * (n - p) / n)
+        beta = np.append(beta, 1.0) / phi
+    (density,) = FAMILIES[study.model.family].derivatives(design.x @ beta, design.y, design.weights, 0)
+    scale = design.rows * np.log(beta[-1]) if study.model.family == "gaussian" else 0.0
+    total = density.sum() + scale + design.constant
+    assert total == pytest.approx(reference["log_likelihood"], rel=1e-12)
 
 
 def test_contraception_columns(read_study):

@@ -67,6 +67,11 @@ def test_what_means_the_same_has_the_same_digest(text, old, new):
         ('name = "west"', f'name = "west"\npublic_key = "{"A" * 43}="'),
         ('name = "west"', f"name = 'west'\ncertificate = '''{PEM}'''"),
         ("[study]", f"[coordinator]\ncertificate = '''{PEM}'''\n[study]"),
+        ('method = "agh"', 'method = "agh"\npenalty = 0.1'),
+        ('method = "agh"', 'method = "agh"\npenalty = [0]'),
+        ('method = "agh"', 'method = "agh"\noffset = "age"'),
+        ('method = "agh"', 'method = "agh"\nweights = "age"'),
+        ("(1 | site)", "(age | site)"),
         ("[study]", "[security]\nprotocol = 'plain'\n[study]"),
         ("[study]", "[security]\nminimum_sites = 2\n[study]"),
         ("[study]", "[disclosure]\nminimum_cell = 4\n[study]"),
@@ -76,6 +81,30 @@ def test_what_means_the_same_has_the_same_digest(text, old, new):
 def test_what_matters_changes_the_digest(text, old, new):
     assert old in text
     assert parsed(text.replace(old, new)).hexdigest != parsed(text).hexdigest
+
+
+PATH = 'method = "agh"\npenalty = [0, 1]'
+VALIDATION = PATH + '\nselection = "validation"'
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (PATH, PATH + '\nselection = "aic"', True),
+        (PATH, PATH.replace("0", "0.0"), True),
+        (VALIDATION, VALIDATION + "\n[validation]", True),
+        (VALIDATION, VALIDATION + "\n[validation]\nseed = 1\nfraction = 0.3", True),
+        (PATH, PATH.replace("1", "2"), False),
+        (PATH, PATH + '\nselection = "bic"', False),
+        (PATH, VALIDATION, False),
+        (VALIDATION, VALIDATION + "\n[validation]\nseed = 2", False),
+        (VALIDATION, VALIDATION + "\n[validation]\nfraction = 0.2", False),
+    ],
+)
+def test_how_a_penalty_is_chosen_is_part_of_the_digest(text, one, other, same):
+    first, second = (parsed(text.replace('method = "agh"', new)) for new in (one, other))
+    assert (first.digest == second.digest) is same
+    assert parsed(second.to_toml()) == second
 
 
 def shuffled(value: Any, order: Any) -> Any:
@@ -109,3 +138,9 @@ def test_the_digest_is_fixed_for_this_version_of_the_form(study_of):
     """Approvals outlive an upgrade only while this holds; a new form needs a new label."""
     assert study_of().hexdigest == "9f99fb92d10a6ca624eb0fd70e03d901d0ef2fbaace71f8344c0d460f5640500"
     assert len(study_of().digest) == 32
+
+
+def test_a_digest_with_every_key_of_the_model_is_fixed_too(text):
+    """Keys without a value are left out: the digest above is older than the keys below."""
+    study = parsed(text.replace('method = "agh"', VALIDATION + '\noffset = "age"\nweights = "visits"'))
+    assert study.hexdigest == "41a37a1e39a7263a68016fbaa817680efe965c3a13832dfe0d6e4a6dfe2a6b50"

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fedglmm_secure.errors import PeerError, RefusalError
 from fedglmm_secure.model.description import Description
-from fedglmm_secure.model.questions import Describe, MarginalDerivatives
+from fedglmm_secure.model.questions import (
+    Describe,
+    HeldOutLikelihood,
+    MarginalDerivatives,
+    Question,
+    WorkingDerivatives,
+)
 from fedglmm_secure.study import Study
 from fedglmm_secure.study.guard import check_question
 
@@ -80,6 +87,93 @@ def test_a_question_that_is_not_the_studys_is_refused(change: dict, sentence: st
 def test_pooled_disclosure_limits_are_checked_before_any_derivative(description: tuple, sentence: str) -> None:
     with pytest.raises(RefusalError, match=sentence):
         check_question(STUDY, replace(GOOD, description=description), 2)
+
+
+def test_correlated_terms_have_a_parameter_for_each_entry_of_their_factor() -> None:
+    data = STUDY.model_dump()
+    data["model"] |= {"formula": "y ~ x + sex + (1 + x | site) + (0 + sex | site)", "method": "laplace", "nodes": 1}
+    study = Study.from_dict(data, "guard.toml")
+    question = replace(GOOD, nodes=1, theta=(0.1,) * 9)
+    check_question(study, question, 2)
+    with pytest.raises(PeerError, match="sends 8 parameters for a model of 9"):
+        check_question(study, replace(question, theta=(0.1,) * 8), 2)
+
+
+def variant(**model: object) -> Study:
+    data = STUDY.model_dump()
+    data["model"] |= {"nodes": None} | model
+    return Study.from_dict(data, "guard.toml")
+
+
+DIVIDED = variant(method="laplace", penalty=[0, 1], selection="validation")
+PQL = variant(method="pql")
+MARGINAL = replace(GOOD, nodes=1)
+HELD_OUT = HeldOutLikelihood((GOOD.theta, GOOD.theta), 1, GOOD.columns, GOOD.description)
+WORKING = WorkingDerivatives((0.0, 0.1, 0.2, 1.0, 0.5), GOOD.columns, GOOD.description)
+
+
+@pytest.mark.parametrize(
+    ("study", "question"),
+    [
+        (DIVIDED, MARGINAL),
+        (DIVIDED, replace(MARGINAL, part="training")),
+        (DIVIDED, HELD_OUT),
+        (DIVIDED, replace(HELD_OUT, thetas=HELD_OUT.thetas[:1])),
+        (PQL, WORKING),
+    ],
+)
+def test_what_the_method_needs_is_answered(study: Study, question: Question) -> None:
+    check_question(study, question, 2)
+
+
+@pytest.mark.parametrize(
+    ("study", "question"),
+    [
+        (STUDY, replace(GOOD, part="training")),
+        (DIVIDED, replace(MARGINAL, part="validation")),
+        (DIVIDED, replace(MARGINAL, part="some")),
+        (STUDY, replace(HELD_OUT, nodes=5)),
+        (DIVIDED, replace(HELD_OUT, thetas=(GOOD.theta,) * 3)),
+        (DIVIDED, replace(HELD_OUT, thetas=())),
+        (STUDY, WORKING),
+        (DIVIDED, WORKING),
+        (PQL, MARGINAL),
+        (PQL, HELD_OUT),
+        (STUDY, SimpleNamespace(**vars(GOOD), kind="every row")),
+    ],
+)
+def test_what_the_method_does_not_need_is_refused(study: Study, question: Question) -> None:
+    with pytest.raises(PeerError, match=r"which this study of method = .* does not need"):
+        check_question(study, question, 2)
+
+
+@pytest.mark.parametrize(
+    ("study", "question", "sentence"),
+    [
+        (DIVIDED, replace(HELD_OUT, nodes=2), "asks for 2 quadrature nodes"),
+        (DIVIDED, replace(HELD_OUT, columns=(0, 2, 1)), "columns that the study does not have"),
+        (DIVIDED, replace(HELD_OUT, thetas=(GOOD.theta, (0.0, 0.1, 31.0, 0.5))), "above 30 standardised units"),
+        (DIVIDED, replace(HELD_OUT, thetas=(GOOD.theta, (0.0, 0.1, 0.5))), "sends 3 parameters for a model of 4"),
+        (PQL, replace(WORKING, theta=GOOD.theta), "sends 4 parameters for a model of 5"),
+        (PQL, replace(WORKING, theta=(0.0, 0.1, 0.2, 0.006, 0.5)), "above 30 standardised units"),
+        (PQL, replace(WORKING, theta=(0.0, 0.1, 0.2, -1.0, 0.5)), "above 30 standardised units"),
+        (PQL, replace(WORKING, theta=(0.0, 0.0, 0.0, 0.0, 0.5)), "above 30 standardised units"),
+        (PQL, replace(WORKING, theta=(0.0, 0.1, 0.2, 1.0, 31.0)), "above 30 standardised units"),
+    ],
+)
+def test_parameters_are_bounded_in_every_question(study: Study, question: Question, sentence: str) -> None:
+    with pytest.raises(PeerError, match=sentence):
+        check_question(study, question, 2)
+
+
+def test_rows_are_counted_by_part() -> None:
+    """16 rows are enough for four parameters; the 70 % that train and the 30 % that validate are not."""
+    few = describe(16, [8, 8, 8, 8])
+    check_question(DIVIDED, replace(MARGINAL, description=few), 2)
+    with pytest.raises(RefusalError, match="4 parameters for 11 pooled rows"):
+        check_question(DIVIDED, replace(MARGINAL, description=few, part="training"), 2)
+    with pytest.raises(RefusalError, match=r"2 penalties for 5 pooled rows, .* use fewer penalties, or a larger"):
+        check_question(DIVIDED, replace(HELD_OUT, description=few), 2)
 
 
 def test_an_empty_cell_discloses_nobody() -> None:

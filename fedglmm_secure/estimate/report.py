@@ -1,0 +1,116 @@
+"""From a maximum to the FitResult of a study."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fedglmm_secure.estimate.inference import Estimates, Wald, effective_parameters, in_table_units
+from fedglmm_secure.estimate.newton import Maximum, Trace
+from fedglmm_secure.estimate.result import (
+    FitResult,
+    FixedEffect,
+    ModelName,
+    PathPoint,
+    RandomEffect,
+    Ratio,
+    Security,
+    StudyName,
+)
+from fedglmm_secure.estimate.start import Start
+from fedglmm_secure.model.covariance import Pattern
+from fedglmm_secure.model.design import Layout
+from fedglmm_secure.study import Study
+
+
+def reported(study: Study, start: Start, maximum: Maximum, trace: Trace, path: tuple[PathPoint, ...]) -> FitResult:
+    """All that a fit gives; the program that ran it adds bytes and seconds."""
+    layout, model, description = study.layout, study.model, start.description
+    estimates = in_table_units(maximum.objective, maximum.theta, maximum.penalised)
+    rows, P = round(description.rows), len(maximum.theta)
+    freedom = None
+    if model.method == "glm" and model.family == "gaussian":
+        freedom = rows - (P - 1)
+        estimates = estimates.with_unbiased_scale(rows / freedom)
+    names = [layout.columns[i] for i in start.units.columns]
+    fixed = _fixed_effects(names, estimates, freedom)
+    effective = effective_parameters(maximum.log_likelihood, maximum.penalised)
+    value = None if model.method == "pql" else maximum.log_likelihood.value
+    p = len(estimates.beta)
+    return FitResult(
+        study=StudyName(
+            study.study.id,
+            study.study.title,
+            study.study.rehearsal_of or study.hexdigest,
+            rehearsal=study.study.rehearsal_of is not None,
+        ),
+        model=ModelName(model.formula, model.family, model.method, model.nodes, maximum.objective.penalty),
+        converged=True,
+        singular=estimates.singular,
+        warnings=_warnings(start, estimates, layout, maximum.objective.penalty),
+        n_rows=rows,
+        n_rows_dropped=round(description.dropped),
+        n_groups={layout.group: round(description.groups)} if layout.group else {},
+        n_sites=len(study.sites),
+        fixed_effects=fixed,
+        fixed_effects_covariance=tuple(map(tuple, estimates.covariance[:p, :p].tolist())),
+        ratios=() if model.family == "gaussian" else tuple(map(_ratio, (e for e in fixed if e.name != "Intercept"))),
+        random_effects=_random_effects(layout, estimates),
+        residual_std_dev=estimates.phi,
+        log_likelihood=value,
+        aic=None if value is None else -2.0 * value + 2.0 * effective,
+        bic=None if value is None else -2.0 * value + float(np.log(rows)) * effective,
+        n_parameters=P,
+        effective_parameters=effective,
+        selection=model.selection,
+        path=path,
+        gradient_norm=float(np.linalg.norm(maximum.penalised.gradient)),
+        security=Security(
+            study.security.protocol,
+            study.security.dropouts,
+            study.security.minimum_sites,
+            len(trace.rows),
+            tuple(row.numbers for row in trace.rows),
+        ),
+        trace=tuple(trace.rows),
+        seconds={},
+    )
+
+
+def _fixed_effects(names: list[str], estimates: Estimates, freedom: int | None) -> tuple[FixedEffect, ...]:
+    effects = []
+    for name, estimate, error in zip(names, estimates.beta.tolist(), estimates.beta_errors.tolist(), strict=False):
+        wald = Wald.of(estimate, error, freedom)
+        effects.append(FixedEffect(name, estimate, error, wald.statistic, wald.p_value, wald.lower, wald.upper))
+    return tuple(effects)
+
+
+def _random_effects(layout: Layout, estimates: Estimates) -> tuple[RandomEffect, ...]:
+    if not layout.terms:
+        return ()
+    random = estimates.random_effects(Pattern(layout.blocks))
+    errors = [None] * len(layout.terms) if estimates.singular else random.errors.tolist()
+    correlation = tuple(map(tuple, random.correlation.tolist()))
+    return (RandomEffect(layout.group, layout.terms, tuple(random.sd.tolist()), tuple(errors), correlation),)
+
+
+def _ratio(effect: FixedEffect) -> Ratio:
+    ratio, lower, upper = np.exp([effect.estimate, effect.ci_lower, effect.ci_upper]).tolist()
+    return Ratio(effect.name, ratio, lower, upper)
+
+
+def _warnings(start: Start, estimates: Estimates, layout: Layout, penalty: float) -> tuple[str, ...]:
+    warnings = []
+    if start.dropped_columns:
+        warnings.append(
+            "fixed-effect model matrix is rank deficient: dropped "
+            + ", ".join(start.dropped_columns)
+            + ", which the columns before determine"
+        )
+    if estimates.singular:
+        warnings.append(f"boundary (singular) fit: a variance component of {layout.group} is estimated as zero")
+    if penalty:
+        warnings.append(
+            f"penalised fit: standard errors belong to the penalised likelihood (penalty {penalty:g} on standardised "
+            "coefficients), and AIC and BIC count effective parameters"
+        )
+    return tuple(warnings)
