@@ -87,7 +87,7 @@ def working_model(layout: Layout, design: Design) -> Iterator[Quadratic]:
         marginal = working.marginal(FIRST_SIGMA)
         new = np.asarray(np.linalg.solve(marginal.curvature + ridge, marginal.slope), dtype=np.float64)
         effects = working.effects(new)
-        next_one = _at(pieces, family, [_eta(block, new, effects[_groups(block, design)]) for block in pieces])
+        next_one = _at(pieces, family, [_eta(block, new, effects[block.groups]) for block in pieces])
         if not np.isfinite(next_one.cross).all():
             break
         settled = np.max(np.abs(new - beta), initial=0.0) < 1e-6
@@ -99,10 +99,6 @@ def working_model(layout: Layout, design: Design) -> Iterator[Quadratic]:
 
 def _eta(block: Block, beta: Vector, effects: Matrix) -> Vector:
     return np.asarray(block.x @ beta + np.sum(block.z * block.spread(effects.T).T, axis=1))
-
-
-def _groups(block: Block, design: Design) -> slice:
-    return block.groups if design.z.shape[1] else slice(0, 0)
 
 
 def _at(pieces: list[Block], family: Family, etas: list[Vector]) -> _Working:

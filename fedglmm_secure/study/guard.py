@@ -25,6 +25,7 @@ from fedglmm_secure.study.study import Study
 MAX_PARAMETER = 30.0
 """In standardised units, where estimates are seldom above 5. Far out, all but a few rows lose their weight in the
 derivatives, so that a coordinator who lies could single rows out (docs/threat-model.md)."""
+MAX_GAUSSIAN_PARAMETER = 1e6
 _REMEDY = {"parameters": "covariates", "penalties": "penalties, or a larger validation.fraction"}
 
 
@@ -81,15 +82,19 @@ def _check_columns(study: Study, columns: tuple[int, ...]) -> None:
 
 
 def _check_parameters(study: Study, theta: tuple[float, ...], columns: int, scaled: bool) -> None:
-    """``scaled`` parameters hold an inverse scale psi after beta; what counts is then beta / psi."""
+    """``scaled`` parameters hold an inverse scale psi after beta; what counts is then beta / psi.
+
+    In the Gaussian family every row weighs the same at any parameters: there only the fixed point limits them.
+    """
     parameters = columns + scaled + Pattern(study.layout.blocks).size
     if len(theta) != parameters:
         raise PeerError(f"the coordinator sends {len(theta)} parameters for a model of {parameters}")
+    limit = MAX_GAUSSIAN_PARAMETER if study.model.family == "gaussian" else MAX_PARAMETER
     psi = theta[columns] if scaled else 1.0
-    beta_within = all(abs(value) <= MAX_PARAMETER * psi for value in theta[:columns])
-    if not (psi > 0.0 and beta_within and all(abs(value) <= MAX_PARAMETER for value in theta[columns:])):
+    beta_within = all(abs(value) <= limit * psi for value in theta[:columns])
+    if not (psi > 0.0 and beta_within and all(abs(value) <= limit for value in theta[columns:])):
         raise PeerError(
-            f"the coordinator asks for derivatives at parameters above {MAX_PARAMETER:g} standardised units, where "
+            f"the coordinator asks for derivatives at parameters above {limit:g} standardised units, where "
             "single rows could be told apart; do not trust this coordinator"
         )
 
