@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fedglmm_secure import shell
-from fedglmm_secure.commands import keys, rehearse, study
+from fedglmm_secure.commands import compare, keys, rehearse, study
 
 app = shell.make_app("Mixed models across hospitals whose patients' data never move: a study lead's tools.")
 app.add_typer(study.app, name="study")
 app.add_typer(keys.app, name="keys")
 app.command("rehearse")(rehearse.rehearse)
+app.command("compare")(compare.compare)
 
 
 def main() -> None:

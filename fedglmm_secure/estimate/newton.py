@@ -114,6 +114,8 @@ def _separation(objective: Objective, search: Search) -> FitError:
         for column, distance in zip(columns, moved, strict=True)
         if distance > 0.3 * moved.max()
     ]
+    if names == ["Intercept"]:
+        return FitError("the outcome is the same in every row, or nearly: there is nothing to estimate")
     return FitError(
         f"the estimate of {', '.join(names)} grows without limit: these columns separate the outcome's levels "
         "(perfectly predict it in some rows); leave them out, merge rare levels, or set model.penalty"

@@ -94,8 +94,9 @@ def _random_effects(layout: Layout, estimates: Estimates) -> tuple[RandomEffect,
 
 
 def _ratio(effect: FixedEffect) -> Ratio:
-    ratio, lower, upper = np.exp([effect.estimate, effect.ci_lower, effect.ci_upper]).tolist()
-    return Ratio(effect.name, ratio, lower, upper)
+    with np.errstate(over="ignore"):
+        values = np.exp([effect.estimate, effect.ci_lower, effect.ci_upper])
+    return Ratio(effect.name, *(value if np.isfinite(value) else None for value in values.tolist()))
 
 
 def _warnings(start: Start, estimates: Estimates, layout: Layout, penalty: float) -> tuple[str, ...]:

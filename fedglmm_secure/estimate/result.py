@@ -45,12 +45,15 @@ class FixedEffect:
 
 @dataclass(frozen=True)
 class Ratio:
-    """exp of one coefficient and of its 95% interval: an odds ratio (binomial) or a rate ratio (Poisson)."""
+    """exp of one coefficient and of its 95% interval: an odds ratio (binomial) or a rate ratio (Poisson).
+
+    None for a number too large for a float.
+    """
 
     name: str
-    ratio: float
-    ci_lower: float
-    ci_upper: float
+    ratio: float | None
+    ci_lower: float | None
+    ci_upper: float | None
 
 
 @dataclass(frozen=True)

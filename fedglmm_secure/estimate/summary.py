@@ -97,7 +97,10 @@ def _fixed(fit: FitResult) -> str:
 
 
 def _ratios(fit: FitResult) -> str:
-    rows = [(r.name, f"{r.ratio:.4f}", f"{r.ci_lower:.4f}", f"{r.ci_upper:.4f}") for r in fit.ratios]
+    rows = [
+        (r.name, *("Inf" if value is None else f"{value:.4f}" for value in (r.ratio, r.ci_lower, r.ci_upper)))
+        for r in fit.ratios
+    ]
     return _table(("", RATIOS[fit.model.family][1], "2.5 %", "97.5 %"), rows)
 
 

@@ -11,6 +11,7 @@ from fedglmm_secure.model.derivatives import Derivatives, pack_symmetric
 from fedglmm_secure.model.description import Description
 from fedglmm_secure.model.design import Design, Layout
 from fedglmm_secure.model.family import FAMILIES
+from fedglmm_secure.model.groups import blocks
 from fedglmm_secure.model.likelihood import log_likelihood
 from fedglmm_secure.model.pql import linearised_derivatives
 from fedglmm_secure.model.questions import (
@@ -52,6 +53,23 @@ def answer(question: Question, layout: Layout, design: Design) -> Vector:
             return _held_out(question, layout, design)
         case WorkingDerivatives():
             return _working(question, layout, design)
+
+
+def effective_rows(question: Question, layout: Layout, design: Design) -> float:
+    """How many rows an answer rests on: (sum w)^2 / sum w^2 for the weights w = -l'' at the fixed effects alone.
+
+    Infinite where weights do not depend on parameters (Gaussian), legitimately differ by orders of magnitude (Poisson),
+    or no derivatives are asked for.
+    """
+    if layout.family != "binomial" or not isinstance(question, MarginalDerivatives | WorkingDerivatives):
+        return np.inf
+    p = len(question.columns)
+    beta = np.array(question.theta[:p]) / (question.theta[p] if isinstance(question, WorkingDerivatives) else 1.0)
+    total = squares = 0.0
+    for block in blocks(design, _units(question, layout)):
+        weights = -FAMILIES[layout.family].derivatives(block.offset + block.x @ beta, block.y, block.weights, 2)[2]
+        total, squares = total + float(weights.sum()), squares + float(weights @ weights)
+    return total * total / squares if squares > 0.0 else 0.0
 
 
 def _describe(layout: Layout, design: Design) -> Vector:

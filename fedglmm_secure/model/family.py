@@ -125,9 +125,7 @@ class Gaussian(_Canonical):
 
 def _moderate(eta: Matrix, shift: Matrix) -> bool:
     """Whether |eta + shift| stays within MODERATE (False for NaN)."""
-    return bool(
-        max(np.max(eta), -np.min(eta)) + max(np.max(shift), -np.min(shift)) <= MODERATE if eta.size else True
-    )
+    return eta.size == 0 or bool(np.abs(eta).max() + np.abs(shift).max() <= MODERATE)
 
 
 def _exponential(eta: Matrix, shift: Matrix) -> Matrix:

@@ -8,11 +8,39 @@ from fedglmm_secure.errors import FitError
 from fedglmm_secure.model.design import Matrix
 from fedglmm_secure.model.family import Family
 from fedglmm_secure.model.groups import Block
+from fedglmm_secure.model.tiles import Tile
 from fedglmm_secure.ring import Vector
 
 STEP = 1e-8
 """Newton's error squares at each step: after a step this short the mode is right to the last digits of a float."""
 MAX_STEPS = 200
+
+
+def scalar_modes(tile: Tile, family: Family, fixed: Matrix, sigma: float) -> Vector:
+    """The modes v^ of a tile's groups, shape (G,), at linear predictor fixed + sigma z v: ``conditional_modes``, q = 1.
+
+    A step is halved where it made the slope g_v steeper: g_v falls strictly in v, so that no value of g is needed.
+    """
+
+    def slope_and_step(v: Vector) -> tuple[Vector, Vector]:
+        shift = sigma * v[:, None]
+        mean, variance = family.cumulants(fixed, shift if tile.z is None else shift * tile.z, 1, 2)
+        slope = response - sigma * tile.sums(tile.times_z(tile.weighted(mean))) - v
+        return slope, slope / (1.0 + sigma**2 * tile.sums(tile.times_z(tile.weighted(variance), 2)))
+
+    response = sigma * tile.sums(tile.times_z(tile.weighted(tile.y)))
+    v = np.zeros(tile.shape[0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        slope, step = slope_and_step(v)
+        for _ in range(MAX_STEPS):
+            trial = v + step
+            if (np.abs(step) <= STEP * (1.0 + np.abs(v))).all():
+                return trial
+            new_slope, new_step = slope_and_step(trial)
+            worse = ~(np.abs(new_slope) < np.abs(slope))  # True for NaN, which a far step may give
+            v, slope = np.where(worse, v, trial), np.where(worse, slope, new_slope)
+            step = np.where(worse, step / 2.0, new_step)
+    raise FitError("the conditional modes of the random effects were not found: the linear predictor is out of range")
 
 
 def conditional_modes(block: Block, family: Family, fixed: Vector, s: Matrix) -> Matrix:

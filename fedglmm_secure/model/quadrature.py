@@ -3,21 +3,36 @@
 Adaptive Gauss-Hermite quadrature (Liu and Pierce 1994, Biometrika 81:624) with K nodes; K = 1 is Laplace. The
 derivatives are those of the approximated function itself: modes and scales move with theta. Symbols and equations are
 those of docs/mathematics.md, section 2: ``g_vt`` is a derivative of g in v and theta; matrices of group-level vectors
-have shape (G, P), the last of the P columns being sigma's; arrays over nodes have shape (K, G) or (K, n).
+have shape (G, P), the last of the P columns being sigma's; arrays over nodes have shape (G, K) or (G, K, L).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.model.design import Matrix
 from fedglmm_secure.model.family import Family
-from fedglmm_secure.model.groups import Block
-from fedglmm_secure.model.modes import conditional_modes
+from fedglmm_secure.model.modes import scalar_modes
+from fedglmm_secure.model.tiles import Place, Tile
 from fedglmm_secure.ring import Vector
+
+Tensor = npt.NDArray[np.float64]
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Map(Protocol):
+    """The built-in map, or that of a pool of threads: results come in the order of the items."""
+
+    def __call__(self, function: Callable[[T], U], items: Iterable[T], /) -> Iterator[U]:
+        """Call function on each item."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,168 +49,255 @@ class Rule:
         return Rule(np.sqrt(2.0) * x, np.log(w) + x * x - 0.5 * np.log(np.pi))
 
 
-def marginal_derivatives(block: Block, family: Family, theta: Vector, rule: Rule) -> Derivatives:
-    """log-likelihood, gradient and Hessian in theta = (beta, sigma) of one block's groups, summed.
+def marginal_derivatives(tile: Tile, family: Family, theta: Vector, rule: Rule, each: Map = map) -> Derivatives:
+    """log-likelihood, gradient and Hessian in theta = (beta, sigma) of one tile's groups, summed.
 
-    (1) Find the modes and differentiate g there; (2) evaluate g at the nodes around them; (3) average over the nodes;
-    (4) collect the Hessian: one weighted cross-product for all rows, outer products of group-level vectors only.
+    (1) Find the modes; (2) evaluate g at the nodes around them; (3) differentiate at the mode and average over the
+    nodes; (4) collect the Hessian: one weighted cross-product for all rows, outer products of group-level vectors only.
+    What meets x, or rows by nodes, is done for ``each`` piece of the tile.
     """
     beta, sigma = theta[:-1], float(theta[-1])
-    fixed = block.offset + block.x @ beta
-    mode = _Mode.find(block, family, fixed, sigma)
-    nodes = _Nodes.around(mode, block, family, fixed, sigma, rule)
-    value = float(np.sum(mode.g + nodes.log_mean - 0.5 * np.log(mode.H)))
-    gradient = nodes.mean_gradient - 0.5 * mode.H_t / mode.H[:, None]
-    return Derivatives(value, gradient.sum(axis=0), _hessian(block, sigma, mode, nodes))
+    pieces = tile.pieces()
+    fixed = np.zeros(tile.shape)
+    for (place, _), eta in zip(pieces, each(lambda cut: cut[1].offset + cut[1].x @ beta, pieces), strict=True):
+        fixed[place] = eta
+    mode = _Mode.find(tile, family, fixed, sigma)
+    nodes = _Nodes.around(mode, pieces, family, rule, each)
+    slopes = _Slopes.of(mode, nodes.x_mode)
+    means = _Means.over(mode, nodes, slopes, rule)
+    value = float(np.sum(mode.g + means.log_mean - 0.5 * np.log(mode.H)))
+    gradient = means.gradient - 0.5 * slopes.H_t / mode.H[:, None]
+    return Derivatives(value, gradient.sum(axis=0), _hessian(pieces, mode, nodes, slopes, means, each))
 
 
 @dataclass(frozen=True)
 class _Mode:
-    """A block at its conditional modes: v^, H = -g_vv, the derivatives of g and the sums S_m = S z^m l^(m)."""
+    """A tile at its conditional modes: v^, g, H = -g_vv, and the sums S_m = S z^m l^(m)."""
 
+    tile: Tile
+    sigma: float
+    fixed: Matrix
     v: Vector
     g: Vector
+    b: Vector
+    """The sum of w b(eta): the part of the density that is not linear in eta."""
     H: Vector
-    l2: Vector
-    l3: Vector
-    l4: Vector
+    omega: Vector
+    lever: Vector
+    """The sum of w y z."""
+    curves: Tensor
+    """l'', z l''' and z^2 l'''' of each row, (G, 3, L)."""
     S2: Vector
     S3: Vector
     S4: Vector
+    S1: Vector
+
+    @staticmethod
+    def find(tile: Tile, family: Family, fixed: Matrix, sigma: float) -> _Mode:
+        """Step (1)."""
+        v = scalar_modes(tile, family, fixed, sigma)
+        shift = tile.times_z(sigma * v[:, None])
+        b, b1, *higher = family.cumulants(fixed, shift, 0, 4)
+        curves = np.stack([tile.times_z(rows, m) for m, rows in enumerate(higher)], axis=1)
+        np.negative(tile.weighted(curves), out=curves)
+        b_sum = tile.sums(tile.weighted(b))
+        linear = tile.sums(tile.weighted(tile.y * (fixed + shift)))
+        lever = tile.sums(tile.times_z(tile.weighted(tile.y)))
+        S1 = lever - tile.sums(tile.times_z(tile.weighted(b1)))
+        S2, S3, S4 = tile.sums(tile.times_z(curves, 2)).T
+        H = 1.0 - sigma**2 * S2
+        g = linear - b_sum - 0.5 * v * v
+        return _Mode(tile, sigma, fixed, v, g, b_sum, H, 1.0 / np.sqrt(H), lever, curves, S2, S3, S4, S1)
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """g at the nodes b_k = v^ + c_k omega, and what needs x at the mode."""
+
+    v: Matrix
+    """The nodes b_k, (G, K)."""
+    b: Matrix
+    """As _Mode.b."""
+    S1: Matrix
+    S2: Matrix
+    x1: Tensor
+    """The sum of l' x, (G, K, p)."""
+    x_mode: Tensor
+    """The sums of z l'' x, z^2 l''' x and z^3 l'''' x at the mode, (G, 3, p)."""
+    l2: list[Tensor]
+    """l'' of each row and node, one array (G, K, L) for each piece."""
+
+    @staticmethod
+    def around(mode: _Mode, pieces: list[tuple[Place, Tile]], family: Family, rule: Rule, each: Map) -> _Nodes:
+        """Step (2)."""
+        nodes = mode.v[:, None] + rule.offsets * mode.omega[:, None]
+        G, K, p = *nodes.shape, len(mode.tile.units.columns)
+
+        def at_nodes(cut: tuple[Place, Tile]) -> tuple[Matrix, ...]:
+            place, piece = cut
+            shift = piece.times_z(mode.sigma * nodes[place[0], :, None])
+            b, b1, b2 = family.cumulants(mode.fixed[place][:, None, :], shift, 0, 2)
+            l1, l2 = piece.weighted(piece.y[:, None, :] - b1), piece.weighted(-b2)
+            at_mode = piece.times_z(mode.curves[place[0], :, place[1]])
+            sums = (piece.weighted(b), piece.times_z(l1), piece.times_z(l2, 2))
+            return *(piece.sums(rows) for rows in sums), l1 @ piece.x, at_mode @ piece.x, l2
+
+        totals = [np.zeros((G, K)), np.zeros((G, K)), np.zeros((G, K)), np.zeros((G, K, p)), np.zeros((G, 3, p))]
+        kept = []
+        for ((groups, _), _), (*parts, l2) in zip(pieces, each(at_nodes, pieces), strict=True):
+            for total, part in zip(totals, parts, strict=True):
+                total[groups] += part
+            kept.append(l2)
+        return _Nodes(nodes, *totals, kept)
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """Derivatives of g at the mode, and how v^, H and omega = H^(-1/2) move with theta."""
+
     g_vvv: Vector
     g_vvvv: Vector
     g_vvt: Matrix
     g_vvvt: Matrix
     v_t: Matrix
     H_t: Matrix
-    omega: Vector
     omega_t: Matrix
 
     @staticmethod
-    def find(block: Block, family: Family, fixed: Vector, sigma: float) -> _Mode:
-        """Step (1)."""
-        z, sums = block.z[:, 0], block.sums
-        v = conditional_modes(block, family, fixed, sigma * block.z)[:, 0]
-        density, l1, l2, l3, l4 = family.derivatives(fixed + sigma * z * block.spread(v), block.y, block.weights, 4)
-        S1, S2, S3, S4 = sums(z * l1), sums(z**2 * l2), sums(z**3 * l3), sums(z**4 * l4)
-        x2, x3, x4 = block.weighted_sums(np.stack([z * l2, z**2 * l3, z**3 * l4]))
-        H = 1.0 - sigma**2 * S2
+    def of(mode: _Mode, x_mode: Matrix) -> _Slopes:
+        """Step (3) at the mode."""
+        sigma, v, S2, S3, S4 = mode.sigma, mode.v, mode.S2, mode.S3, mode.S4
+        x2, x3, x4 = x_mode[:, 0], x_mode[:, 1], x_mode[:, 2]
+        H = mode.H[:, None]
         g_vvv = sigma**3 * S3
-        g_vt = np.column_stack([sigma * x2, sigma * v * S2 + S1])
+        g_vt = np.column_stack([sigma * x2, sigma * v * S2 + mode.S1])
         g_vvt = np.column_stack([sigma**2 * x3, sigma**2 * v * S3 + 2 * sigma * S2])
         g_vvvt = np.column_stack([sigma**3 * x4, sigma**3 * v * S4 + 3 * sigma**2 * S3])
-        v_t = g_vt / H[:, None]
+        v_t = g_vt / H
         H_t = -(g_vvv[:, None] * v_t + g_vvt)
-        omega = 1.0 / np.sqrt(H)
-        return _Mode(
-            v, sums(density) - 0.5 * v * v, H, l2, l3, l4, S2, S3, S4, g_vvv, sigma**4 * S4, g_vvt, g_vvvt, v_t, H_t,
-            omega, (-0.5 * omega / H)[:, None] * H_t,
-        )  # fmt: skip
+        return _Slopes(g_vvv, sigma**4 * S4, g_vvt, g_vvvt, v_t, H_t, -0.5 * mode.omega[:, None] / H * H_t)
 
 
 @dataclass(frozen=True)
-class _Nodes:
-    """Averages over the nodes b_k = v^ + c_k omega, each node weighing pi_k, its share of the integral.
+class _Means:
+    """Averages over the nodes, each weighing pi_k, its share of the integral.
 
     A trailing ``c`` or ``cc`` says that the averaged quantity is multiplied by c_k or c_k^2.
     """
 
     log_mean: Vector
     """log of the sum of the node terms, relative to g(v^)."""
-    mean_gradient: Matrix
+    pi: Matrix
+    pi_c: Matrix
+    gradient: Matrix
     gradient_spread: Matrix
     """Covariance of the nodes' gradients G_t, summed over groups, (P, P)."""
-    rows: Vector
-    """l'' of each row."""
-    rows_c: Vector
     g_v: Vector
     g_v_c: Vector
     g_vv: Vector
     g_vv_c: Vector
     g_vv_cc: Vector
-    g_vt: Matrix
-    g_vt_c: Matrix
+    g_vs: Vector
+    g_vs_c: Vector
     bbS2: Vector
 
     @staticmethod
-    def around(mode: _Mode, block: Block, family: Family, fixed: Vector, sigma: float, rule: Rule) -> _Nodes:
-        """Steps (2) and (3)."""
-        z, c = block.z[:, 0], rule.offsets[:, None]
-        b = mode.v + c * mode.omega
-        density, l1, l2 = family.derivatives(fixed + (sigma * z) * block.spread(b), block.y, block.weights, 2)
-        S1, S2 = block.sums(z * l1), block.sums(z**2 * l2)
+    def over(mode: _Mode, nodes: _Nodes, slopes: _Slopes, rule: Rule) -> _Means:
+        """Step (3) at the nodes."""
+        sigma, c, b = mode.sigma, rule.offsets, nodes.v
+        S1, S2 = nodes.S1, nodes.S2
         g_v, g_vv, g_vs = sigma * S1 - b, sigma**2 * S2 - 1.0, sigma * b * S2 + S1
         # g(v^) is the maximum of g: relative to it no exponent is above its weight's, so nothing can overflow
-        terms = np.exp(rule.log_weights[:, None] + block.sums(density) - 0.5 * b * b - mode.g)
-        total = terms.sum(axis=0)
-        pi = terms / total
-        pi_rows = block.spread(pi)
-        rows = np.einsum("kn,kn->n", pi_rows, l2)
-        rows_c = np.einsum("k,kn,kn->n", rule.offsets, pi_rows, l2)
+        away = b - mode.v[:, None]
+        linear = sigma * away * mode.lever[:, None] - 0.5 * away * (b + mode.v[:, None])
+        terms = np.exp(rule.log_weights + linear - (nodes.b - mode.b[:, None]))
+        total = terms.sum(axis=1)
+        pi = terms / total[:, None]
+        pi_c = pi * c
 
-        def mean(a: Matrix) -> Vector:
-            return np.asarray(np.einsum("kg,kg->g", pi, a))
+        def mean(a: Matrix, weights: Matrix = pi) -> Vector:
+            return np.asarray(np.sum(weights * a, axis=1))
 
-        # G_t = g_v b_t + g_t, (K, G, P), with b_t = v_t + c_k omega_t and g_t = S l' a
-        g_t = np.dstack([block.weighted_sums(l1), b * S1])
-        gradients = g_v[:, :, None] * (mode.v_t + c[:, :, None] * mode.omega_t) + g_t
-        mean_gradient = np.einsum("kg,kgp->gp", pi, gradients)
-        deviations = (np.sqrt(pi)[:, :, None] * (gradients - mean_gradient)).reshape(-1, gradients.shape[2])
-        x2, x2_c = block.weighted_sums(np.stack([z * rows, z * rows_c]))
-        return _Nodes(
+        # G_t = g_v b_t + g_t, (G, K, P), with b_t = v_t + c_k omega_t and g_t = S l' a
+        gradients = np.concatenate([nodes.x1, (b * S1)[:, :, None]], axis=2)
+        gradients += np.stack([g_v, g_v * c], axis=2) @ np.stack([slopes.v_t, slopes.omega_t], axis=1)
+        mean_gradient = (pi[:, None, :] @ gradients)[:, 0]
+        gradients -= mean_gradient[:, None, :]
+        gradients *= np.sqrt(pi)[:, :, None]
+        deviations = gradients.reshape(-1, gradients.shape[2])
+        return _Means(
             log_mean=np.log(total),
-            mean_gradient=mean_gradient,
+            pi=pi,
+            pi_c=pi_c,
+            gradient=mean_gradient,
             gradient_spread=deviations.T @ deviations,
-            rows=rows,
-            rows_c=rows_c,
             g_v=mean(g_v),
-            g_v_c=mean(c * g_v),
+            g_v_c=mean(g_v, pi_c),
             g_vv=mean(g_vv),
-            g_vv_c=mean(c * g_vv),
-            g_vv_cc=mean(c * c * g_vv),
-            g_vt=np.column_stack([sigma * x2, mean(g_vs)]),
-            g_vt_c=np.column_stack([sigma * x2_c, mean(c * g_vs)]),
+            g_vv_c=mean(g_vv, pi_c),
+            g_vv_cc=mean(c * g_vv, pi_c),
+            g_vs=mean(g_vs),
+            g_vs_c=mean(g_vs, pi_c),
             bbS2=mean(b * b * S2),
         )
 
 
-def _hessian(block: Block, sigma: float, mode: _Mode, nodes: _Nodes) -> Matrix:
+def _hessian(
+    pieces: list[tuple[Place, Tile]], mode: _Mode, nodes: _Nodes, slopes: _Slopes, means: _Means, each: Map
+) -> Matrix:
     """Step (4): what multiplies H_tt is chi, what multiplies (g_vtt + ...) is mu, one number a group each."""
-    kappa = 1.0 + nodes.g_v_c * mode.omega
+    kappa = 1.0 + means.g_v_c * mode.omega
     chi = kappa / (2.0 * mode.H)
-    mu = (nodes.g_v + chi * mode.g_vvv) / mode.H
-    v_t, omega_t, H_t = mode.v_t, mode.omega_t, mode.H_t
+    mu = (means.g_v + chi * slopes.g_vvv) / mode.H
+    v_t, omega_t, H_t = slopes.v_t, slopes.omega_t, slopes.H_t
+    products, x2, x2_c = _row_terms(pieces, mode, nodes, means, mu, chi, each)
     along_v = (
-        nodes.g_vt
-        + mu[:, None] * mode.g_vvt
-        + chi[:, None] * mode.g_vvvt
-        + nodes.g_vv_c[:, None] * omega_t
-        + 0.5 * (chi * mode.g_vvvv + mu * mode.g_vvv + nodes.g_vv)[:, None] * v_t
+        np.column_stack([mode.sigma * x2, means.g_vs])
+        + mu[:, None] * slopes.g_vvt
+        + chi[:, None] * slopes.g_vvvt
+        + means.g_vv_c[:, None] * omega_t
+        + 0.5 * (chi * slopes.g_vvvv + mu * slopes.g_vvv + means.g_vv)[:, None] * v_t
     )
-    along_omega = nodes.g_vt_c + 0.5 * nodes.g_vv_cc[:, None] * omega_t
+    along_omega = np.column_stack([mode.sigma * x2_c, means.g_vs_c]) + 0.5 * means.g_vv_cc[:, None] * omega_t
     along_H = (0.5 * (0.75 * kappa - 0.25) / mode.H**2)[:, None] * H_t
     half = v_t.T @ along_v + omega_t.T @ along_omega + H_t.T @ along_H
-    return half + half.T + nodes.gradient_spread + _row_terms(block, sigma, mode, nodes, mu, chi)
+    return half + half.T + means.gradient_spread + products
 
 
-def _row_terms(block: Block, sigma: float, mode: _Mode, nodes: _Nodes, mu: Vector, chi: Vector) -> Matrix:
-    """The averages of g_tt, and mu g_vtt + chi g_vvtt, which hold products of rows: a' diag(w) a with a = (x, z b)."""
-    z, v, x = block.z[:, 0], mode.v, block.x
-    spread_v, spread_mu, spread_chi = block.spread(v), block.spread(mu), block.spread(chi)
-    at_mode = sigma * spread_mu * z * mode.l3 + sigma**2 * spread_chi * z**2 * mode.l4
-    with_sigma = (
-        z * (spread_v * nodes.rows + block.spread(mode.omega) * nodes.rows_c)
-        + z * spread_v * at_mode
-        + spread_mu * z * mode.l2
-        + 2.0 * sigma * spread_chi * z**2 * mode.l3
-    )
-    P = x.shape[1] + 1
-    result = np.empty((P, P))
-    result[:-1, :-1] = x.T @ (x * (nodes.rows + at_mode)[:, None])
-    result[:-1, -1] = result[-1, :-1] = x.T @ with_sigma
-    result[-1, -1] = np.sum(
-        nodes.bbS2
+def _row_terms(
+    pieces: list[tuple[Place, Tile]], mode: _Mode, nodes: _Nodes, means: _Means, mu: Vector, chi: Vector, each: Map
+) -> tuple[Matrix, Matrix, Matrix]:
+    """The averages of g_tt, and mu g_vtt + chi g_vvtt, which hold products of rows: a' diag(w) a with a = (x, z b).
+
+    Also the averages of the sums of z l'' x, and of the same times c_k, each (G, p).
+    """
+    sigma, v, p = mode.sigma, mode.v, len(mode.tile.units.columns)
+    averaging = np.stack([means.pi, means.pi_c], axis=1)
+    zero = np.zeros(len(v))
+    # by curve: what multiplies x x', then what multiplies z x beyond that
+    at_mode = np.array([[zero, sigma * mu, sigma**2 * chi], [mu, 2.0 * sigma * chi, zero]]).transpose(2, 0, 1)
+
+    def of_piece(item: tuple[tuple[Place, Tile], Tensor]) -> tuple[Matrix, Vector, Tensor]:
+        ((groups, rows), piece), curvature = item
+        averages = averaging[groups] @ curvature
+        curves = at_mode[groups] @ mode.curves[groups, :, rows]
+        weights = averages[:, 0] + curves[:, 0]
+        slopes = v[groups, None] * weights + mode.omega[groups, None] * averages[:, 1] + curves[:, 1]
+        x = piece.x
+        flat = x.reshape(-1, p)
+        products = flat.T @ (flat * weights.reshape(-1, 1))
+        return products, piece.times_z(slopes).ravel() @ flat, piece.times_z(averages) @ x
+
+    result, x2 = np.zeros((p + 1, p + 1)), np.zeros((len(v), 2, p))
+    items = zip(pieces, nodes.l2, strict=True)
+    for ((groups, _), _), (products, with_sigma, averages) in zip(pieces, each(of_piece, items), strict=True):
+        result[:p, :p] += products
+        result[:p, p] += with_sigma
+        x2[groups] += averages
+    result[p, :p] = result[:p, p]
+    result[p, p] = np.sum(
+        means.bbS2
         + mu * (sigma * v**2 * mode.S3 + 2.0 * v * mode.S2)
         + chi * (sigma**2 * v**2 * mode.S4 + 4.0 * sigma * v * mode.S3 + 2.0 * mode.S2)
     )
-    return result
+    return result, x2[:, 0], x2[:, 1]

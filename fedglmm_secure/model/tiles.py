@@ -22,7 +22,10 @@ PIECE_ROWS = 4096
 TILE_ROWS = 16384
 """Rows of a tile: enough to spread the cost of group-level algebra, and enough tiles to share between cores."""
 PADDING = 1.125
-"""Largest ratio of sizes within a tile, so that at most an eighth of its rows is padding."""
+"""Rows of a tile with its padding, for each row without: more only in a tile of one piece, which costs little."""
+
+LONG = 1024
+"""A group of so many rows is worth a piece of its own: no padding, and its rows are contiguous in the design."""
 
 Place = tuple[slice, slice]
 """Where a piece lies in its tile: groups and rows."""
@@ -37,37 +40,49 @@ class Tile:
     firsts: Index
     """First row of each group, shape (G,)."""
     sizes: Index
+    ones: tuple[bool, bool]
+    """Whether z, and the weights, are 1 in every row of the design."""
+    keep_x: bool = True
+    """Whether x is kept once made: the pieces of a long group would together copy the design."""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether this is one group beyond TILE_ROWS."""
+        return self.shape[1] > TILE_ROWS
 
     @property
     def shape(self) -> tuple[int, int]:
         """(G, L)."""
         return len(self.firsts), int(self.sizes.max())
 
-    @cached_property
+    @property
     def x(self) -> Matrix:
-        """Fixed effects in ``units``: a copy, made piece by piece."""
-        table, columns = self.design.x, list(self.units.columns)
+        """Fixed effects in ``units``."""
+        return self._x if self.keep_x else self._columns()
+
+    @cached_property
+    def _x(self) -> Matrix:
+        return self._columns()
+
+    def _columns(self) -> Matrix:
+        table, columns = self.design.x[self._rows], list(self.units.columns)
         if columns != list(range(table.shape[1])):
-            table = table[self._rows].take(columns, axis=-1)
-            x = table.reshape(*self.shape, -1) - self.units.centre
-        else:
-            x = self._take(table) - self.units.centre
-        x *= 1.0 / self.units.scale
-        return x
+            table = table[:, columns]
+        return _standardised(table, self.units).reshape(*self.shape, -1)
 
     @cached_property
     def z(self) -> Matrix | None:
         """The random term, None where it is 1 throughout: a random intercept, which saves multiplications."""
-        z = self._take(self.design.z[:, 0]) / self.units.z_scale[0]
-        return None if np.all(z == 1.0) else z
+        return None if self.ones[0] else self._take(self.design.z[:, 0]) / self.units.z_scale[0]
 
     @cached_property
     def weights(self) -> Matrix | None:
-        """Weights, None where they are 1 throughout."""
+        """Weights, 0 for padding, None where they are 1 throughout."""
+        present = (np.arange(self.shape[1]) < self.sizes[:, None]).astype(float) if self._ragged else None
+        if self.ones[1]:
+            return present
         weights = self._take(self.design.weights)
-        if self._ragged:
-            weights = weights * (np.arange(self.shape[1]) < self.sizes[:, None])
-        return None if np.all(weights == 1.0) else weights
+        return weights if present is None else weights * present
 
     @cached_property
     def y(self) -> Matrix:
@@ -82,6 +97,8 @@ class Tile:
     def sums(self, rows: Matrix) -> Matrix:
         """Sums over each group's rows: (G, ..., L) to (G, ...)."""
         length = rows.shape[-1]
+        if length >= LONG:
+            return np.asarray(rows.sum(axis=-1))
         return np.asarray(rows.reshape(-1, length) @ np.ones(length)).reshape(rows.shape[:-1])
 
     def weighted(self, rows: Matrix) -> Matrix:
@@ -95,14 +112,17 @@ class Tile:
     def pieces(self) -> list[tuple[Place, Tile]]:
         """Whole groups of up to PIECE_ROWS rows together, or a part of one group, with their places."""
         G, L = self.shape
-        many = max(PIECE_ROWS // L, 1)
+        many = PIECE_ROWS // L if L < LONG else 1
         cuts = []
         for low in range(0, G, many):
             groups = slice(low, min(low + many, G))
             firsts, sizes = self.firsts[groups], self.sizes[groups]
             longest = int(sizes.max())
-            for start in range(0, longest, PIECE_ROWS if many == 1 else longest):
-                part = replace(self, firsts=firsts + start, sizes=np.minimum(sizes - start, PIECE_ROWS))
+            width = PIECE_ROWS if many == 1 else longest
+            for start in range(0, longest, width):
+                part = replace(
+                    self, firsts=firsts + start, sizes=np.minimum(sizes - start, width), keep_x=not self.is_long
+                )
                 cuts.append(((groups, slice(start, start + part.shape[1])), part))
         return cuts
 
@@ -122,19 +142,34 @@ class Tile:
         return array[self._rows].reshape(*self.shape, *array.shape[1:])
 
 
+def _standardised(table: Matrix, units: Units) -> Matrix:
+    """(x - centre) / scale, several rows at a time: NumPy's inner loop is otherwise only as long as one row."""
+    many = max(512 // max(table.shape[1], 1), 1)
+    even = len(table) // many * many
+    result = np.empty(table.shape)
+    for rows, times in ((slice(0, even), many), (slice(even, None), 1)):
+        long = (-1, table.shape[1] * times)
+        out = result[rows].reshape(long)
+        np.subtract(table[rows].reshape(long), np.tile(units.centre, times), out=out)
+        np.multiply(out, np.tile(1.0 / units.scale, times), out=out)
+    return result
+
+
 def _like(of_rows: Matrix, rows: Matrix) -> Matrix:
     return of_rows if rows.ndim == 2 else of_rows[:, None, :]
 
 
 def tiles(design: Design, units: Units) -> Iterator[Tile]:
     """Cut a design into tiles of up to TILE_ROWS rows; a larger group is a tile of its own."""
+    ones = bool((design.z[:, 0] == units.z_scale[0]).all()), bool((design.weights == 1.0).all())
     order = np.argsort(design.sizes, kind="stable")
     firsts, sizes = design.starts[order], design.sizes[order]
     low = 0
     while low < len(sizes):
-        limit = max(int(sizes[low] * PADDING), int(sizes[low]))
-        high = int(np.searchsorted(sizes, limit, side="right"))
-        total = np.cumsum(sizes[low:high])
-        high = low + max(int(np.searchsorted(total, TILE_ROWS, side="right")), 1)
-        yield Tile(design, units, firsts[low:high], sizes[low:high])
+        ahead = sizes[low : low + TILE_ROWS]
+        filled_up = ahead * np.arange(1, len(ahead) + 1)
+        allowed = np.minimum(np.maximum(PADDING * np.cumsum(ahead), PIECE_ROWS), TILE_ROWS)
+        fitting = filled_up <= allowed
+        high = low + (len(ahead) if fitting.all() else max(int(np.argmin(fitting)), 1))
+        yield Tile(design, units, firsts[low:high], sizes[low:high], ones)
         low = high

@@ -22,10 +22,10 @@ from fedglmm_secure.model.questions import (
 from fedglmm_secure.study.schema import Disclosure
 from fedglmm_secure.study.study import Study
 
-MAX_PARAMETER = 30.0
-"""In standardised units, where estimates are seldom above 5. Far out, all but a few rows lose their weight in the
-derivatives, so that a coordinator who lies could single rows out (docs/threat-model.md)."""
-MAX_GAUSSIAN_PARAMETER = 1e6
+MAX_PARAMETER = 1e6
+"""In standardised units, where estimates are seldom above 5, and some hundreds for nearly collinear columns."""
+ROWS_PER_EFFECTIVE_ROW = 4
+"""A small site need not have ``minimum_cell`` effective rows, but a quarter of its rows."""
 _REMEDY = {"parameters": "covariates", "penalties": "penalties, or a larger validation.fraction"}
 
 
@@ -82,20 +82,16 @@ def _check_columns(study: Study, columns: tuple[int, ...]) -> None:
 
 
 def _check_parameters(study: Study, theta: tuple[float, ...], columns: int, scaled: bool) -> None:
-    """``scaled`` parameters hold an inverse scale psi after beta; what counts is then beta / psi.
-
-    In the Gaussian family every row weighs the same at any parameters: there only the fixed point limits them.
-    """
+    """``scaled`` parameters hold an inverse scale psi after beta; what counts is then beta / psi."""
     parameters = columns + scaled + Pattern(study.layout.blocks).size
     if len(theta) != parameters:
         raise PeerError(f"the coordinator sends {len(theta)} parameters for a model of {parameters}")
-    limit = MAX_GAUSSIAN_PARAMETER if study.model.family == "gaussian" else MAX_PARAMETER
     psi = theta[columns] if scaled else 1.0
-    beta_within = all(abs(value) <= limit * psi for value in theta[:columns])
-    if not (psi > 0.0 and beta_within and all(abs(value) <= limit for value in theta[columns:])):
+    beta_within = all(abs(value) <= MAX_PARAMETER * psi for value in theta[:columns])
+    if not (psi > 0.0 and beta_within and all(abs(value) <= MAX_PARAMETER for value in theta[columns:])):
         raise PeerError(
-            f"the coordinator asks for derivatives at parameters above {limit:g} standardised units, where "
-            "single rows could be told apart; do not trust this coordinator"
+            f"the coordinator asks for derivatives at parameters above {MAX_PARAMETER:g} standardised units; "
+            "do not trust this coordinator"
         )
 
 
@@ -103,6 +99,19 @@ def _share(study: Study, part: str) -> float:
     """The share of all rows that is expected in a part."""
     fraction = study.validation.fraction if study.validation is not None else 0.0
     return {ALL: 1.0, TRAINING: 1.0 - fraction, VALIDATION: fraction}[part]
+
+
+def check_effective_rows(study: Study, effective: float, rows: int) -> None:
+    """Raise RefusalError when a site's answer would rest on too few of its ``rows``.
+
+    At parameters far from any estimate all but a few rows lose their weight, and the derivatives are those rows' own
+    values: a coordinator who lies could single a patient out of the sum (docs/threat-model.md).
+    """
+    if effective < min(study.disclosure.minimum_cell, rows / ROWS_PER_EFFECTIVE_ROW):
+        raise RefusalError(
+            "at the parameters that the coordinator asks about, the answer would rest on too few of this site's rows; "
+            "if the coordinator is trusted, look for an outlier in a covariate"
+        )
 
 
 def check_cells(description: Description, layout: Layout, disclosure: Disclosure) -> None:

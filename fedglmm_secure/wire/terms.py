@@ -27,7 +27,7 @@ def terms_of(study: Study) -> Terms:
 
 
 def max_sums(study: Study) -> int:
-    """The sums that a fit may take: one description, ``max_rounds`` a penalty, and for validation one more and a refit."""
+    """The sums that a fit may take: a description, ``max_rounds`` a penalty; with validation one more and a refit."""
     penalties = len(study.model.penalty) if isinstance(study.model.penalty, tuple) else 1
     refits = 1 if study.validation else 0
     return 1 + refits + study.model.max_rounds * (penalties + refits)

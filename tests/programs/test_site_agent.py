@@ -22,6 +22,7 @@ from fedglmm_secure.errors import (
 from fedglmm_secure.model import questions
 from fedglmm_secure.model.questions import Describe, MarginalDerivatives
 from fedglmm_secure.securesum import Coordinator, Policy, Site
+from fedglmm_secure.study.site_rows import SiteRows
 from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.messages import Finished, Next, Ready, Refusal, Stopped, Wait
 from fedglmm_secure.wire.terms import terms_of
@@ -86,7 +87,8 @@ def script(draft):
 
 @pytest.fixture
 def agent(script, design):
-    return Agent(script.study, design, script.site, link=script, journal=script, say=lambda line: None)
+    rows = SiteRows(script.study, design, ME)
+    return Agent(script.study, rows, script.site, link=script, journal=script, say=lambda line: None)
 
 
 def test_a_contribution_is_on_disk_before_it_is_sent(script, agent):

@@ -12,11 +12,18 @@ import pytest
 from fedglmm_secure import fit_pooled, rehearse
 
 REFERENCE = {
-    fit["id"]: fit for fit in json.loads((Path(__file__).parents[1] / "data" / "glm_reference.json").read_text())["fits"]
+    fit["id"]: fit
+    for fit in json.loads((Path(__file__).parents[1] / "data" / "glm_reference.json").read_text())["fits"]
 }
 GLM = [name for name in REFERENCE if name.endswith("-glm")]
 PQL = [name for name in REFERENCE if name.endswith("-pql")]
-GROUP = {"indo_rct": "site", "medpar": "provnum", "contraception": "district", "medpar-los": "provnum", "sleepstudy": "Subject"}
+GROUP = {
+    "indo_rct": "site",
+    "medpar": "provnum",
+    "contraception": "district",
+    "medpar-los": "provnum",
+    "sleepstudy": "Subject",
+}
 
 
 def dealt(case, sites: int) -> pd.Series:

@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from fedglmm_secure.errors import FitError
-from fedglmm_secure.estimate.newton import Maximum, marginal_newton
+from fedglmm_secure.estimate.newton import Maximum, Trace, describe, maximise
+from fedglmm_secure.estimate.objective import Objective
 from fedglmm_secure.estimate.result import TraceRow
-from fedglmm_secure.estimate.start import independent_columns
+from fedglmm_secure.estimate.start import Start, independent_columns
 from fedglmm_secure.model.answers import answer
+from fedglmm_secure.model.covariance import Pattern
+from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.model.design import Design, Layout
 from fedglmm_secure.model.questions import Question
+
+
+@dataclass(frozen=True)
+class Asked:
+    nodes: int = 1
+    tolerance: float = 1e-10
+    max_rounds: int = 50
+
+
+@dataclass(frozen=True)
+class Fitted:
+    maximum: Maximum
+    start: Start
+    trace: list[TraceRow]
+
+    @property
+    def theta(self) -> np.ndarray:
+        return self.maximum.theta
+
+    @property
+    def at(self) -> Derivatives:
+        return self.maximum.log_likelihood
 
 
 def table(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> tuple[Layout, Design]:
@@ -24,11 +50,11 @@ def table(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> tuple[Layout, Desi
     centre, half = (low + high) / 2, np.where(high > low, (high - low) / 2, 1.0)
     centre[0] = 0.0
     names = ("Intercept", *(f"x{i}" for i in range(1, x.shape[1])))
-    layout = Layout(names, tuple(centre), tuple(half), 0, "g", ("Intercept",), (), "binomial")
+    layout = Layout(names, tuple(centre), tuple(half), 0, "g", ("Intercept",), (1,), (1.0,), (), "binomial")
     starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
     n = len(y)
     design = Design(
-        x, np.ones((n, 1)), y, np.zeros(n), np.ones(n), starts, tuple(map(str, group[starts])), np.zeros(0), 0
+        x, np.ones((n, 1)), y, np.zeros(n), np.ones(n), 0.0, starts, tuple(map(str, group[starts])), np.zeros(0), 0
     )
     return layout, design
 
@@ -41,17 +67,31 @@ def simulated(seed: int, n: int, groups: int, sigma: float) -> tuple[np.ndarray,
     return x, (rng.random(n) < 1 / (1 + np.exp(-eta))), group
 
 
-def maximise(
-    layout: Layout, design: Design, *, nodes: int = 1, max_rounds: int = 50, trace: list[TraceRow] | None = None
-) -> Maximum:
-    kept = [] if trace is None else trace
-    generator = marginal_newton(layout, nodes, 1e-10, max_rounds, kept.append)
+def fitting(
+    layout: Layout, asked: Asked, penalty: float, trace: list[TraceRow]
+) -> Generator[Question, np.ndarray, Fitted]:
+    sums = Trace(trace.append)
+    start = yield from describe(layout, sums)
+    maximum = yield from maximise(Objective(layout, start.units, penalty), start, start.theta, asked, sums)
+    return Fitted(maximum, start, trace)
+
+
+def fit(
+    layout: Layout,
+    design: Design,
+    *,
+    nodes: int = 1,
+    max_rounds: int = 50,
+    penalty: float = 0.0,
+    trace: list[TraceRow] | None = None,
+) -> Fitted:
+    generator = fitting(layout, Asked(nodes, max_rounds=max_rounds), penalty, [] if trace is None else trace)
     return finish(generator, next(generator), layout, design)
 
 
 def finish(
-    generator: Generator[Question, np.ndarray, Maximum], question: Question, layout: Layout, design: Design
-) -> Maximum:
+    generator: Generator[Question, np.ndarray, Fitted], question: Question, layout: Layout, design: Design
+) -> Fitted:
     while True:
         try:
             question = generator.send(answer(question, layout, design))
@@ -63,12 +103,12 @@ def finish(
 @pytest.mark.parametrize("nodes", [1, 9])
 def test_it_reports_every_sum_and_ends_at_a_maximum(sigma: float, nodes: int) -> None:
     trace: list[TraceRow] = []
-    maximum = maximise(*table(*simulated(1, 1500, 40, sigma)), nodes=nodes, trace=trace)
-    assert tuple(trace) == maximum.trace
+    fitted = fit(*table(*simulated(1, 1500, 40, sigma)), nodes=nodes, trace=trace)
+    assert fitted.trace == trace
     assert [row.sum for row in trace] == list(range(1, len(trace) + 1))
     assert len(trace) <= 12
-    assert np.linalg.norm(maximum.derivatives.gradient) < 1e-6
-    assert np.linalg.eigvalsh(maximum.derivatives.hessian)[-1] < 0.0
+    assert np.linalg.norm(fitted.at.gradient) < 1e-6
+    assert np.linalg.eigvalsh(fitted.at.hessian)[-1] < 0.0
 
 
 def test_without_variation_between_groups_the_fit_is_singular_at_exactly_zero() -> None:
@@ -78,15 +118,15 @@ def test_without_variation_between_groups_the_fit_is_singular_at_exactly_zero() 
     group = np.empty(600, dtype=int)
     group[order] = np.arange(600) % 20
     trace: list[TraceRow] = []
-    maximum = maximise(*table(x, y, group), trace=trace)
-    assert maximum.theta[-1] == 0.0
+    fitted = fit(*table(x, y, group), trace=trace)
+    assert fitted.theta[-1] == 0.0
     assert len(trace) <= 8
 
 
 def test_a_start_at_zero_is_left_when_the_groups_differ() -> None:
     layout, design = table(*simulated(3, 1500, 40, 1.0))
-    expected = maximise(layout, design)
-    generator = marginal_newton(layout, 1, 1e-10, 50, lambda _: None)
+    expected = fit(layout, design)
+    generator = fitting(layout, Asked(), 0.0, [])
     question = next(generator)
     total = answer(question, layout, design)
     # a working model that is flat in sigma: the start is at the grid's edge, far from the maximum
@@ -107,37 +147,37 @@ def test_separation_ends_in_an_error_that_names_the_column(kind: str) -> None:
         x[:, 2] = y & (np.random.default_rng(0).random(600) < 0.3)
     trace: list[TraceRow] = []
     with pytest.raises(FitError, match=r"the estimate of .*x2.* grows without limit") as failure:
-        maximise(*table(x, y, group), trace=trace)
+        fit(*table(x, y, group), trace=trace)
     assert "x1" not in str(failure.value)
     assert len(trace) <= 15
 
 
 def test_too_few_rounds_end_in_an_error_with_the_course() -> None:
     with pytest.raises(FitError, match=r"did not converge in 2 rounds: the log-likelihood went from -\d+.*max_rounds"):
-        maximise(*table(*simulated(5, 800, 30, 1.0)), max_rounds=2)
+        fit(*table(*simulated(5, 800, 30, 1.0)), max_rounds=2)
 
 
 def test_a_column_that_others_determine_is_dropped_and_named() -> None:
     x, y, group = simulated(6, 800, 30, 0.7)
     redundant = np.column_stack([x, 2.0 * x[:, 1] - x[:, 2] + 5.0])
-    with_it = maximise(*table(redundant, y, group))
-    without = maximise(*table(x, y, group))
+    with_it = fit(*table(redundant, y, group))
+    without = fit(*table(x, y, group))
     assert with_it.start.dropped_columns == ("x3",)
     np.testing.assert_allclose(with_it.theta, without.theta, rtol=1e-8)
 
 
 def test_a_column_without_variation_is_dropped() -> None:
     x, y, group = simulated(6, 800, 30, 0.7)
-    maximum = maximise(*table(np.column_stack([x, np.full(800, 3.0)]), y, group))
-    assert maximum.start.dropped_columns == ("x3",)
+    fitted = fit(*table(np.column_stack([x, np.full(800, 3.0)]), y, group))
+    assert fitted.start.dropped_columns == ("x3",)
 
 
 def test_units_of_a_column_change_its_estimate_and_nothing_else() -> None:
     x, y, group = simulated(7, 800, 30, 0.7)
     scaled = x * [1.0, 1e-4, 1.0] + [0.0, 1e3, 0.0]
-    a, b = maximise(*table(x, y, group)), maximise(*table(scaled, y, group))
-    assert a.derivatives.value == pytest.approx(b.derivatives.value, rel=1e-10)
-    in_units = [m.start.units.to_original() @ m.theta[:-1] for m in (a, b)]
+    a, b = fit(*table(x, y, group)), fit(*table(scaled, y, group))
+    assert a.at.value == pytest.approx(b.at.value, rel=1e-10)
+    in_units = [(m.start.units.to_table(Pattern((1,))) @ m.theta)[:-1] for m in (a, b)]
     np.testing.assert_allclose(in_units[0][1:] * [1e4, 1.0], in_units[1][1:], rtol=1e-6)
 
 
@@ -146,3 +186,18 @@ def test_the_first_of_dependent_columns_stays() -> None:
     x = rng.normal(size=(50, 2))
     dependent = np.column_stack([np.ones(50), x[:, 0], 3 * x[:, 0] - 1, np.zeros(50), x[:, 1]])
     assert independent_columns(dependent.T @ dependent) == (0, 1, 4)
+
+
+def test_a_penalty_tames_separation_and_its_gradient_is_zero_at_the_estimate() -> None:
+    x, y, group = simulated(4, 600, 20, 0.5)
+    x[:, 2] = y
+    fitted = fit(*table(x, y, group), penalty=0.5)
+    assert np.linalg.norm(fitted.maximum.penalised.gradient) < 1e-6
+    assert fitted.at.gradient[2] == pytest.approx(2 * 0.5 * fitted.theta[2], rel=1e-5)
+    assert abs(fitted.at.gradient[0]) < 1e-6
+
+
+def test_a_larger_penalty_shrinks_more() -> None:
+    tables = table(*simulated(9, 800, 30, 0.7))
+    sizes = [np.sum(fit(*tables, penalty=penalty).theta[1:-1] ** 2) for penalty in (0.0, 1.0, 10.0, 100.0)]
+    assert sizes == sorted(sizes, reverse=True)

@@ -14,7 +14,8 @@ def study(**security: object) -> SimpleNamespace:
     roster = tuple((name, name.encode() * 32) for name in "abc")
     return SimpleNamespace(
         security=SimpleNamespace(**({"protocol": "masking", "dropouts": 0, "minimum_sites": 3} | security)),
-        model=SimpleNamespace(max_rounds=50),
+        model=SimpleNamespace(max_rounds=50, penalty=0.0),
+        validation=None,
         digest=bytes(32),
         roster=lambda: roster,
     )
@@ -28,3 +29,11 @@ def test_one_description_and_one_sum_a_round():
 def test_dropouts_are_not_survived_yet():
     with pytest.raises(InputError, match="set dropouts = 0"):
         terms_of(study(dropouts=1))
+
+
+def test_a_path_has_its_rounds_for_each_penalty_and_validation_two_more_sums_and_a_refit():
+    path = study()
+    path.model.penalty = (0.0, 1.0, 10.0)
+    assert terms_of(path).max_sums == 1 + 3 * 50
+    path.validation = SimpleNamespace(fraction=0.3, seed=1)
+    assert terms_of(path).max_sums == 1 + 4 * 50 + 1

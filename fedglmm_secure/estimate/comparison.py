@@ -1,0 +1,78 @@
+"""Likelihood-ratio tests of nested fits, with the mixture for a variance on the boundary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.stats import chi2
+
+from fedglmm_secure.errors import InputError
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two nested fits and their test."""
+
+    smaller: Result
+    larger: Result
+    statistic: float
+    degrees: int
+    p_value: float
+    on_boundary: bool
+    """Whether the smaller model differs by a random term, whose variance it sets to the edge of its range."""
+
+
+def compare_results(first: Result, second: Result) -> Comparison:
+    """Test two fits in the form of result.json. Raises InputError when they cannot be compared.
+
+    (1) Both must be unpenalised maximum-likelihood fits of one family to the same rows. (2) One must hold all effects of
+    the other. (3) With r extra random terms the chi-square statistic's distribution is, for one more random term, the
+    50:50 mixture of chi-square(df - 1) and chi-square(df) (Self and Liang 1987, JASA 82:605; Stram and Lee 1994,
+    Biometrics 50:1171).
+    """
+    smaller, larger = sorted((first, second), key=lambda fit: int(fit["n_parameters"]))
+    _check_comparable(smaller, larger)  # (1)
+    _check_nested(smaller, larger)  # (2)
+    degrees = larger["n_parameters"] - smaller["n_parameters"]
+    statistic = max(2.0 * (larger["log_likelihood"] - smaller["log_likelihood"]), 0.0)
+    added = _terms(larger) - _terms(smaller)
+    on_boundary = len(added) == 1
+    if len(added) > 1:
+        raise InputError("the fits differ by more than one random term; compare models that differ by one at a time")
+    p_value = float(chi2.sf(statistic, degrees))
+    if on_boundary:  # (3)
+        below = float(chi2.sf(statistic, degrees - 1)) if degrees > 1 else float(statistic <= 0.0)
+        p_value = 0.5 * p_value + 0.5 * below
+    return Comparison(smaller, larger, statistic, degrees, p_value, on_boundary)
+
+
+def _check_comparable(smaller: Result, larger: Result) -> None:
+    for fit in (smaller, larger):
+        if fit["log_likelihood"] is None or fit["model"]["penalty"]:
+            raise InputError("a fit is penalised or has no likelihood; compare maximum-likelihood fits")
+    for key, what in (("n_rows", "numbers of rows"), ("n_sites", "numbers of sites")):
+        if smaller[key] != larger[key]:
+            raise InputError(
+                f"the fits have different {what} ({smaller[key]} and {larger[key]}), so they are not of the same data; "
+                "fit both to the same rows"
+            )
+    if smaller["model"]["family"] != larger["model"]["family"]:
+        raise InputError("the fits have different families; compare models of one family")
+    if smaller["model"]["nodes"] != larger["model"]["nodes"] and smaller["random_effects"]:
+        raise InputError("the fits have different numbers of quadrature nodes; fit both with the same")
+    if larger["n_parameters"] == smaller["n_parameters"]:
+        raise InputError("the fits have the same number of parameters; neither is nested in the other")
+
+
+def _check_nested(smaller: Result, larger: Result) -> None:
+    response = [fit["model"]["formula"].partition("~")[0].strip() for fit in (smaller, larger)]
+    names = [{effect["name"] for effect in fit["fixed_effects"]} for fit in (smaller, larger)]
+    if response[0] != response[1] or not names[0] <= names[1] or not _terms(smaller) <= _terms(larger):
+        raise InputError("neither model is nested in the other; the larger one must hold every effect of the smaller")
+
+
+def _terms(fit: Result) -> set[tuple[str, str]]:
+    return {(effect["group"], term) for effect in fit["random_effects"] for term in effect["terms"]}

@@ -1,0 +1,191 @@
+"""Data that are hard: each ends in the right answer or in a sentence, never in a wrong number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fedglmm_secure import FitResult, Study, fit_pooled, rehearse
+from fedglmm_secure.errors import FitError
+
+RANGES = {"x1": (-1e4, 1e4), "x2": (-10.0, 10.0), "n": (1.0, 1e6)}
+
+
+def study(
+    formula: str, *, family: str = "binomial", method: str = "laplace", ranges: dict | None = None, **model: object
+) -> Study:
+    response = formula.partition("~")[0].strip()
+    outcome = {
+        "binomial": {"type": "binary", "levels": [0, 1]},
+        "poisson": {"type": "count", "range": [0, 1_000_000]},
+        "gaussian": {"type": "numeric", "range": [-1e6, 1e6]},
+    }[family]
+    used = {name: bounds for name, bounds in (RANGES | (ranges or {})).items() if name in formula + str(model)}
+    variables = {name: {"type": "numeric", "range": list(bounds)} for name, bounds in used.items()}
+    if "| g)" in formula:
+        variables["g"] = {"type": "group"}
+    return Study.from_dict(
+        {
+            "study": {"id": "safety"},
+            "model": {"formula": formula, "family": family, "method": method, **model},
+            "variables": {response: outcome, **variables},
+            "sites": [{"name": name} for name in ("east", "north", "west")],
+        },
+        "safety.toml",
+    )
+
+
+def data(seed: int = 1, rows: int = 600, groups: int = 24, sigma: float = 0.6) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"x1": rng.normal(size=rows), "x2": rng.normal(size=rows).clip(-9, 9)})
+    frame["g"] = np.arange(rows) % groups
+    frame["site"] = frame["g"].map(lambda group: ("east", "north", "west")[group % 3])
+    frame["eta"] = -0.4 + 0.7 * frame["x1"] - 0.5 * frame["x2"] + sigma * rng.normal(size=groups)[frame["g"]]
+    frame["y"] = (rng.random(rows) < 1 / (1 + np.exp(-frame["eta"]))).astype(int)
+    return frame
+
+
+def by_site(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {str(name): rows.drop(columns="site") for name, rows in frame.groupby("site")}
+
+
+def fit(given: Study, frame: pd.DataFrame) -> FitResult:
+    return rehearse(given, by_site(frame))
+
+
+def estimates(result: FitResult) -> dict[str, float]:
+    return {effect.name: effect.estimate for effect in result.fixed_effects}
+
+
+def test_a_rank_deficient_design_drops_and_names_a_column() -> None:
+    frame = data()
+    frame["x3"] = 3.0 * frame["x1"] - 2.0 * frame["x2"] + 1.0
+    ranges = {"x3": (-100.0, 100.0)}
+    redundant = fit(study("y ~ x1 + x2 + x3 + (1 | g)", ranges=ranges), frame)
+    assert "rank deficient: dropped x3" in redundant.warnings[0]
+    plain = fit(study("y ~ x1 + x2 + (1 | g)"), frame)
+    assert estimates(redundant) == pytest.approx(estimates(plain), rel=1e-9)
+    assert redundant.n_parameters == plain.n_parameters
+
+
+def test_a_column_constant_at_one_site_is_estimated_from_the_others() -> None:
+    frame = data()
+    frame.loc[frame["site"] == "west", "x2"] = 0.0
+    given = study("y ~ x1 + x2 + (1 | g)")
+    federated, pooled = fit(given, frame), fit_pooled(given, frame)
+    assert estimates(federated) == pytest.approx(estimates(pooled), rel=1e-8)
+
+
+def test_a_column_constant_everywhere_is_dropped() -> None:
+    frame = data()
+    frame["x2"] = 2.5
+    result = fit(study("y ~ x1 + x2 + (1 | g)"), frame)
+    assert "dropped x2" in result.warnings[0]
+
+
+@pytest.mark.parametrize("kind", ["complete", "quasi-complete"])
+@pytest.mark.parametrize("method", ["laplace", "glm"])
+def test_separation_names_the_column_and_advises_a_penalty(kind: str, method: str) -> None:
+    frame = data()
+    frame["x2"] = np.where(frame["y"] == 1, 1.0, -1.0)
+    if kind == "quasi-complete":
+        frame.loc[frame["y"] == 1, "x2"] = np.where(np.arange((frame["y"] == 1).sum()) % 2, 1.0, -1.0)
+    formula = "y ~ x1 + x2 + (1 | g)" if method == "laplace" else "y ~ x1 + x2"
+    rows: list[object] = []
+    with pytest.raises(FitError, match=r"the estimate of .*x2.* grows without limit.* set model\.penalty"):
+        rehearse(study(formula, method=method), by_site(frame), report=rows.append)
+    assert len(rows) <= 12
+    tamed = fit(study(formula, method=method, penalty=1.0), frame)
+    assert np.isfinite(list(estimates(tamed).values())).all()
+    assert "penalised fit" in tamed.warnings[-1]
+
+
+def test_an_outcome_that_never_occurs_ends_in_a_sentence() -> None:
+    frame = data()
+    frame["y"] = 0
+    with pytest.raises(FitError, match="the same in every row"):
+        fit(study("y ~ x1 + (1 | g)"), frame)
+
+
+def test_a_singular_fit_is_reported_as_such() -> None:
+    frame = data(sigma=0.0)
+    order = np.lexsort([frame["x1"], frame["y"]])
+    frame.loc[order, "g"] = np.arange(len(frame)) % 24
+    frame["site"] = frame["g"].map(lambda group: ("east", "north", "west")[group % 3])
+    result = fit(study("y ~ x1 + (1 | g)"), frame)
+    assert result.singular
+    assert "boundary (singular) fit" in result.warnings[0]
+    assert result.random_effects[0].std_dev == (0.0,)
+    assert result.random_effects[0].std_error == (None,)
+    glm = fit(study("y ~ x1", method="glm"), frame)
+    assert estimates(result) == pytest.approx(estimates(glm), rel=1e-9)
+
+
+def test_a_random_slope_that_does_not_vary_is_a_singular_fit() -> None:
+    result = fit(study("y ~ x1 + (1 + x1 | g)", ranges={"x1": (-5.0, 5.0)}), data())
+    assert result.random_effects[0].terms == ("Intercept", "x1")
+    ((_, correlation), _) = result.random_effects[0].correlation
+    assert result.singular == (abs(abs(correlation) - 1.0) < 1e-9 or min(result.random_effects[0].std_dev) < 1e-4)
+    assert result.singular
+
+
+def test_nearly_collinear_columns_give_the_answer_of_their_difference() -> None:
+    frame = data()
+    frame["x3"] = frame["x1"] + 1e-3 * frame["x2"]
+    result = estimates(fit(study("y ~ x1 + x3 + (1 | g)", ranges={"x1": (-5, 5), "x3": (-5, 5)}), frame))
+    plain = estimates(fit(study("y ~ x1 + x2 + (1 | g)"), frame))
+    assert 1e-3 * result["x3"] == pytest.approx(plain["x2"], rel=1e-6)
+    assert result["x1"] + result["x3"] == pytest.approx(plain["x1"], rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_units_of_a_variable_change_its_estimate_alone(scale: float) -> None:
+    frame = data()
+    plain = fit(study("y ~ x1 + x2 + (1 | g)"), frame)
+    frame["x2"] *= scale
+    scaled = fit(study("y ~ x1 + x2 + (1 | g)", ranges={"x2": (-10 * scale, 10 * scale)}), frame)
+    assert scaled.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-10)
+    assert estimates(scaled)["x2"] * scale == pytest.approx(estimates(plain)["x2"], rel=1e-7)
+
+
+def test_groups_of_one_row_are_fitted() -> None:
+    frame = data(rows=300)
+    frame["g"] = np.arange(300)
+    given = study("y ~ x1 + (1 | g)", method="agh", nodes=9)
+    assert estimates(fit(given, frame)) == pytest.approx(estimates(fit_pooled(given, frame)), rel=1e-6)
+
+
+def test_poisson_counts_in_the_thousands() -> None:
+    frame = data()
+    frame["y"] = np.random.default_rng(2).poisson(np.exp(8.0 + 0.3 * frame["eta"]))
+    result = fit(study("y ~ x1 + x2 + (1 | g)", family="poisson"), frame)
+    assert estimates(result)["x1"] == pytest.approx(0.21, abs=0.01)
+    assert result.gradient_norm < 1e-6
+
+
+def test_linear_predictors_beyond_700_are_no_obstacle() -> None:
+    frame = data()
+    frame["x2"] = np.where(np.arange(600) < 100, np.where(frame["y"] == 1, 800.0, -800.0), 0.0)
+    given = study("y ~ x1 + (1 | g)", ranges={"x2": (-1000.0, 1000.0)}, offset="x2")
+    result = fit(given, frame)
+    # rows that the offset decides alone carry no information
+    others = fit(study("y ~ x1 + (1 | g)"), frame[100:])
+    assert estimates(result) == pytest.approx(estimates(others), rel=1e-8)
+
+
+def test_one_group_alone_gives_a_singular_fit_or_a_sentence() -> None:
+    frame = data(sigma=0.0)
+    frame["g"] = 1
+    given = study("y ~ x1 + (1 | g)")
+    result = fit_pooled(given, frame.drop(columns="site"))
+    assert result.singular
+
+
+def test_weights_count_as_repeated_rows() -> None:
+    frame = data()
+    frame["n"] = np.random.default_rng(3).integers(1, 4, len(frame)).astype(float)
+    weighted = fit(study("y ~ x1 + (1 | g)", weights="n"), frame)
+    repeated = fit(study("y ~ x1 + (1 | g)"), frame.loc[frame.index.repeat(frame["n"].astype(int))])
+    assert estimates(weighted) == pytest.approx(estimates(repeated), rel=1e-8)
+    assert weighted.log_likelihood == pytest.approx(repeated.log_likelihood, rel=1e-10)
