@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 import numpy as np
 
-from fedglmm_coordinator.server import Exchange, start_server
+from fedglmm_coordinator.server import Exchange, server_credentials, start_server
 from fedglmm_coordinator.session import Session
 from fedglmm_coordinator.transcript import Transcript
 from fedglmm_secure import Study
@@ -80,15 +80,18 @@ async def _run(study: Study, own: identity.Identity, folder: Path, numbers: int)
             moments.append(time.perf_counter())
         raise RuntimeError("measured")
 
+    empty_server, empty_address = await _empty_server(study, own)
+    empty = await asyncio.to_thread(_empty_round_trips, study, empty_address, folder / study.sites[0].name)
+    await empty_server.stop(grace=0.1)
     session = Session(study, fit(), randomness=secrets.token_bytes, keep=lambda *_: "", say=lambda _: None)
     with Transcript(folder / "transcript.jsonl", time.time) as transcript:
         server, address = await start_server(Exchange(study, session, transcript), study, own, "127.0.0.1:0")
         names = [site.name for site in study.sites]
-        barrier, empty = threading.Barrier(len(names)), []
+        barrier = threading.Barrier(len(names))
         with ThreadPoolExecutor(len(names)) as pool:
             work = [
                 asyncio.get_running_loop().run_in_executor(
-                    pool, _take_part, study, name, folder, address, numbers, barrier, empty
+                    pool, _take_part, study, name, folder, address, numbers, barrier
                 )
                 for name in names
             ]
@@ -99,20 +102,10 @@ async def _run(study: Study, own: identity.Identity, folder: Path, numbers: int)
     return Cost(1e3 * median(np.diff(moments)), 1e3 * median(empty), float(np.mean(sent)))
 
 
-def _take_part(
-    study: Study,
-    name: str,
-    folder: Path,
-    address: str,
-    numbers: int,
-    barrier: threading.Barrier,
-    empty: list[float],
-) -> float:
-    """One site: empty round trips first (the first site alone), then its part in every sum; bytes a sum."""
+def _take_part(study: Study, name: str, folder: Path, address: str, numbers: int, barrier: threading.Barrier) -> float:
+    """One site's part in every sum; bytes a sum."""
     own = folder / name
     link = Link(address, pinned=study.coordinator.certificate or "", keys=own, timeout=30.0, say=lambda _: None)
-    if name == study.sites[0].name:
-        empty.extend(_empty_round_trips(link))
     barrier.wait()
     values, slots = np.random.default_rng(0).normal(size=numbers), tuple(map(str, range(numbers)))
     signing = _identity(own).signing
@@ -133,16 +126,30 @@ def _take_part(
     return size
 
 
-def _empty_round_trips(link: Link) -> list[float]:
-    """Seconds of calls that the server turns down at once: TLS, HTTP/2 and gRPC, and nothing else."""
+async def _empty_server(study: Study, own: identity.Identity) -> tuple[grpc.aio.Server, str]:
+    """A server with the same TLS and one method that does nothing."""
+
+    async def nothing(_: bytes, __: object) -> bytes:
+        return b""
+
+    server = grpc.aio.server()
+    handler = grpc.unary_unary_rpc_method_handler(nothing)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("none", {"Empty": handler}),))
+    port = server.add_secure_port("127.0.0.1:0", server_credentials(study, own))
+    await server.start()
+    return server, f"127.0.0.1:{port}"
+
+
+def _empty_round_trips(study: Study, address: str, keys: Path) -> list[float]:
+    """Seconds of calls of the method that does nothing."""
+    link = Link(address, pinned=study.coordinator.certificate or "", keys=keys, timeout=30.0, say=lambda _: None)
     call = link._channel.unary_unary("/none/Empty", request_serializer=bytes, response_deserializer=bytes)
     times = []
     for _ in range(SUMS):
         began = time.perf_counter()
-        try:
-            call(b"")
-        except grpc.RpcError:
-            times.append(time.perf_counter() - began)
+        call(b"")
+        times.append(time.perf_counter() - began)
+    link.close()
     return times[5:]
 
 

@@ -21,8 +21,10 @@ from fedglmm_secure.shell import INTERRUPTED, Say, write_identity
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import identity
 
+AFTERMATH_SECONDS = 2.0
+"""How long the others may take to end by themselves, and say why, once one process has failed."""
 PATIENCE_SECONDS = 10.0
-"""How long the others may take to end once one process has failed or Ctrl-C was pressed."""
+"""How long they may take once they were told to stop."""
 POLL_SECONDS = 0.05
 POLICY = "allow_plain = true\n"
 """A rehearsal's sites are all the user's own: plain sums are allowed once the study or the user names them."""
@@ -123,13 +125,12 @@ def _watch(parties: list[_Party]) -> None:
     try:
         while any(party.code is None for party in parties):
             if any(party.code for party in parties):
-                _wait(parties, PATIENCE_SECONDS)
+                _wait(parties, AFTERMATH_SECONDS)
+                _stop(parties)
                 break
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
-        for party in parties:
-            party.process.send_signal(signal.SIGTERM)
-        _wait(parties, PATIENCE_SECONDS)
+        _stop(parties)
         sys.exit(INTERRUPTED)
     if any(party.code != 0 for party in parties):
         _blame(parties)
@@ -137,13 +138,20 @@ def _watch(parties: list[_Party]) -> None:
 
 def _blame(parties: list[_Party]) -> NoReturn:
     """Leave with the code of whoever failed by itself: a site before the coordinator, a reason before a lost line."""
-    failed = [party for party in parties[1:] + parties[:1] if party.code not in (0, None)]
+    failed = [party for party in parties[1:] + parties[:1] if party.code not in (0, None, INTERRUPTED)]
     if not failed:
         raise LinkError("the programs of the rehearsal did not end; try again, or with --transport memory")
     first = next((party for party in failed if party.code != LinkError.exit_code), failed[0])
     if first.errors is not None:
         print(f"{first.name}: {first.errors.read_text(encoding='utf-8').strip()}", file=sys.stderr)
     sys.exit(first.code)
+
+
+def _stop(parties: list[_Party]) -> None:
+    for party in parties:
+        if party.code is None:
+            party.process.send_signal(signal.SIGTERM)
+    _wait(parties, PATIENCE_SECONDS)
 
 
 def _wait(parties: list[_Party], seconds: float) -> None:

@@ -73,7 +73,7 @@ def blocks(design: Design, units: Units, rows_at_a_time: int = BLOCK_ROWS) -> It
     Columns are brought into ``units`` a block at a time, so that no copy of the design is made. Without random terms
     (q = 0) rows are independent, and blocks are cut anywhere.
     """
-    starts = design.starts if design.z.shape[1] else np.arange(0, design.rows, BLOCK_ROWS)
+    starts = design.starts if design.z.shape[1] else np.arange(0, design.rows, rows_at_a_time)
     ends = np.append(starts[1:], design.rows)
     first = 0
     while first < len(starts):

@@ -8,7 +8,7 @@ from functools import cache, reduce
 from operator import add
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
@@ -18,7 +18,7 @@ from fedglmm_secure.model.groups import BLOCK_ROWS, Block, blocks
 from fedglmm_secure.model.laplace import laplace_derivatives
 from fedglmm_secure.model.quadrature import Rule, marginal_derivatives
 from fedglmm_secure.model.tensor import tensor_derivatives
-from fedglmm_secure.model.tiles import tiles
+from fedglmm_secure.model.tiles import Tile, tiles
 from fedglmm_secure.model.units import Units
 from fedglmm_secure.ring import Vector
 
@@ -48,7 +48,8 @@ def log_likelihood(
 
 def _sum_over_tiles(design: Design, units: Units, family: Family, theta: Vector, rule: Rule) -> Derivatives:
     """Tiles are shared between the processor's cores, or the pieces of a tile which is one long group."""
-    long, short = [], []
+    long: list[Tile] = []
+    short: list[Tile] = []
     for tile in tiles(design, units):
         (long if tile.is_long else short).append(tile)
     if len(short) + 2 * len(long) < 2:

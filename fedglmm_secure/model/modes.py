@@ -1,6 +1,11 @@
-"""Conditional modes: for every group at once, the v that maximises g(v) = sum_j l_j(eta_j(v)) - v'v / 2."""
+"""Conditional modes: for every group at once, the v that maximises g(v) = sum_j l_j(eta_j(v)) - v'v / 2.
+
+g is strictly concave for a canonical link, so the mode exists and is unique.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,71 +21,61 @@ STEP = 1e-8
 MAX_STEPS = 200
 
 
-def scalar_modes(tile: Tile, family: Family, fixed: Matrix, sigma: float) -> Vector:
-    """The modes v^ of a tile's groups, shape (G,), at linear predictor fixed + sigma z v: ``conditional_modes``, q = 1.
-
-    A step is halved where it made the slope g_v steeper: g_v falls strictly in v, so that no value of g is needed.
-    """
-
-    def slope_and_step(v: Vector) -> tuple[Vector, Vector]:
-        shift = sigma * v[:, None]
-        mean, variance = family.cumulants(fixed, shift if tile.z is None else shift * tile.z, 1, 2)
-        slope = response - sigma * tile.sums(tile.times_z(tile.weighted(mean))) - v
-        return slope, slope / (1.0 + sigma**2 * tile.sums(tile.times_z(tile.weighted(variance), 2)))
-
-    response = sigma * tile.sums(tile.times_z(tile.weighted(tile.y)))
-    v = np.zeros(tile.shape[0])
-    with np.errstate(over="ignore", invalid="ignore"):
-        slope, step = slope_and_step(v)
-        for _ in range(MAX_STEPS):
-            trial = v + step
-            if (np.abs(step) <= STEP * (1.0 + np.abs(v))).all():
-                return trial
-            new_slope, new_step = slope_and_step(trial)
-            worse = ~(np.abs(new_slope) < np.abs(slope))  # True for NaN, which a far step may give
-            v, slope = np.where(worse, v, trial), np.where(worse, slope, new_slope)
-            step = np.where(worse, step / 2.0, new_step)
-    raise FitError("the conditional modes of the random effects were not found: the linear predictor is out of range")
-
-
 def conditional_modes(block: Block, family: Family, fixed: Vector, s: Matrix) -> Matrix:
     """The modes v^ of a block's groups, shape (G, q), at linear predictor fixed + s_j' v with s = Z Lambda, (n, q).
 
-    Newton from v = 0, halving the step of each group whose g got worse. g is strictly concave for a canonical link,
-    so the mode exists and is unique. Raises FitError if it is not found, which a finite eta does not allow.
+    Raises FitError if they are not found, which a finite eta does not allow.
     """
-    v = np.zeros((block.starts.shape[0], s.shape[1]))
-    best, step, _ = _newton(block, family, fixed, s, v)
-    for _ in range(MAX_STEPS):
-        trial = v + step
-        value, newton, _ = _newton(block, family, fixed, s, trial)
-        worse = ~(value >= best - 1e-13 * np.abs(best))  # True for NaN, which a far step may give
-        done = bool((np.abs(step) <= STEP * (1.0 + np.abs(v))).all())
-        v = np.where(worse[:, None], v, trial)
-        if done:
-            return v
-        best = np.where(worse, best, value)
-        step = np.where(worse[:, None], step / 2.0, newton)
-    raise FitError("the conditional modes of the random effects were not found: the linear predictor is out of range")
+    return _climb(lambda v: _slope_and_curvature(block, family, fixed, s, v), np.zeros((len(block.starts), s.shape[1])))
 
 
 def curvatures(block: Block, family: Family, fixed: Vector, s: Matrix, v: Matrix) -> Matrix:
     """H = -g_vv at v, shape (G, q, q): its inverse is about the covariance of v given the data (Laplace)."""
-    return _newton(block, family, fixed, s, v)[2]
+    return _slope_and_curvature(block, family, fixed, s, v)[1]
 
 
-def _newton(block: Block, family: Family, fixed: Vector, s: Matrix, v: Matrix) -> tuple[Vector, Matrix, Matrix]:
-    """g, Newton's step H^-1 g_v and H, for each group."""
-    q = s.shape[1]
+def scalar_modes(tile: Tile, family: Family, fixed: Matrix, sigma: float) -> Vector:
+    """The modes v^ of a tile's groups, shape (G,), at linear predictor fixed + sigma z v: the same for q = 1."""
+    response = tile.sums(tile.times_z(tile.weighted(tile.y)))
+
+    def slope_and_curvature(v: Matrix) -> tuple[Matrix, Matrix]:
+        mean, variance = family.cumulants(fixed, tile.times_z(sigma * v), 1, 2)
+        slope = sigma * (response - tile.sums(tile.times_z(tile.weighted(mean))))
+        H = 1.0 + sigma**2 * tile.sums(tile.times_z(tile.weighted(variance), 2))
+        return slope[:, None] - v, H[:, None, None]
+
+    return _climb(slope_and_curvature, np.zeros((tile.shape[0], 1)))[:, 0]
+
+
+def _slope_and_curvature(block: Block, family: Family, fixed: Vector, s: Matrix, v: Matrix) -> tuple[Matrix, Matrix]:
     eta = fixed + np.einsum("nq,nq->n", s, block.spread(v.T).T)
+    _, first, second = family.derivatives(eta, block.y, block.weights, 2)
+    return block.sums(s.T * first).T - v, np.eye(s.shape[1]) - block.symmetric_sums(second, s)
+
+
+def _climb(slope_and_curvature: Callable[[Matrix], tuple[Matrix, Matrix]], v: Matrix) -> Matrix:
+    """Newton from v (G, q), given g_v (G, q) and -g_vv (G, q, q).
+
+    The step of a group whose slope got steeper is halved: Newton's step goes down the squared slope, and unlike g the
+    slope keeps its digits near the mode.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
-        density, first, second = family.derivatives(eta, block.y, block.weights, 2)
-        value = block.sums(density) - 0.5 * np.sum(v * v, axis=1)
-        gradient = block.sums(s.T * first).T - v
-        H = block.symmetric_sums(second, s)
-        H = np.eye(q) - H
-        if q == 1:
-            return value, gradient / H[:, 0], H
-        finite = np.isfinite(H).all(axis=(1, 2))
-        H = np.where(finite[:, None, None], H, np.eye(q))
-        return value, np.linalg.solve(H, gradient[:, :, None])[:, :, 0], H
+        slope, H = slope_and_curvature(v)
+        step = _solve(H, slope)
+        for _ in range(MAX_STEPS):
+            trial = v + step
+            if (np.abs(step) <= STEP * (1.0 + np.abs(v))).all():
+                return trial
+            new_slope, H = slope_and_curvature(trial)
+            worse = ~(np.sum(new_slope**2, axis=1) < np.sum(slope**2, axis=1))[:, None]  # True for NaN, from a far step
+            v, slope = np.where(worse, v, trial), np.where(worse, slope, new_slope)
+            step = np.where(worse, step / 2.0, _solve(H, new_slope))
+    raise FitError("the conditional modes of the random effects were not found: the linear predictor is out of range")
+
+
+def _solve(H: Matrix, slope: Matrix) -> Matrix:
+    if slope.shape[1] == 1:
+        return np.asarray(slope / H[:, 0])
+    finite = np.asarray(np.isfinite(H).all(axis=(1, 2)))
+    H = np.where(finite[:, None, None], H, np.eye(H.shape[1]))
+    return np.asarray(np.linalg.solve(H, slope[:, :, None])[:, :, 0])

@@ -124,8 +124,8 @@ class _Nodes:
     """The sum of l' x, (G, K, p)."""
     x_mode: Tensor
     """The sums of z l'' x, z^2 l''' x and z^3 l'''' x at the mode, (G, 3, p)."""
-    l2: list[Tensor]
-    """l'' of each row and node, one array (G, K, L) for each piece."""
+    curvature: list[Tensor]
+    """w b'' = -l'' of each row and node, one array (G, K, L) for each piece."""
 
     @staticmethod
     def around(mode: _Mode, pieces: list[tuple[Place, Tile]], family: Family, rule: Rule, each: Map) -> _Nodes:
@@ -137,18 +137,18 @@ class _Nodes:
             place, piece = cut
             shift = piece.times_z(mode.sigma * nodes[place[0], :, None])
             b, b1, b2 = family.cumulants(mode.fixed[place][:, None, :], shift, 0, 2)
-            l1, l2 = piece.weighted(piece.y[:, None, :] - b1), piece.weighted(-b2)
+            l1, curvature = piece.weighted(piece.y[:, None, :] - b1), piece.weighted(b2)
             at_mode = piece.times_z(mode.curves[place[0], :, place[1]])
-            sums = (piece.weighted(b), piece.times_z(l1), piece.times_z(l2, 2))
-            return *(piece.sums(rows) for rows in sums), l1 @ piece.x, at_mode @ piece.x, l2
+            sums = (piece.weighted(b), piece.times_z(l1), piece.times_z(curvature, 2))
+            return *(piece.sums(rows) for rows in sums), l1 @ piece.x, at_mode @ piece.x, curvature
 
-        totals = [np.zeros((G, K)), np.zeros((G, K)), np.zeros((G, K)), np.zeros((G, K, p)), np.zeros((G, 3, p))]
+        b, S1, b2, x1, x_mode = (np.zeros(shape) for shape in ((G, K), (G, K), (G, K), (G, K, p), (G, 3, p)))
         kept = []
-        for ((groups, _), _), (*parts, l2) in zip(pieces, each(at_nodes, pieces), strict=True):
-            for total, part in zip(totals, parts, strict=True):
+        for ((groups, _), _), (*parts, curvature) in zip(pieces, each(at_nodes, pieces), strict=True):
+            for total, part in zip((b, S1, b2, x1, x_mode), parts, strict=True):
                 total[groups] += part
-            kept.append(l2)
-        return _Nodes(nodes, *totals, kept)
+            kept.append(curvature)
+        return _Nodes(nodes, b, S1, -b2, x1, x_mode, kept)
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ def _row_terms(
 
     def of_piece(item: tuple[tuple[Place, Tile], Tensor]) -> tuple[Matrix, Vector, Tensor]:
         ((groups, rows), piece), curvature = item
-        averages = averaging[groups] @ curvature
+        averages = -(averaging[groups] @ curvature)
         curves = at_mode[groups] @ mode.curves[groups, :, rows]
         weights = averages[:, 0] + curves[:, 0]
         slopes = v[groups, None] * weights + mode.omega[groups, None] * averages[:, 1] + curves[:, 1]
@@ -289,7 +289,7 @@ def _row_terms(
         return products, piece.times_z(slopes).ravel() @ flat, piece.times_z(averages) @ x
 
     result, x2 = np.zeros((p + 1, p + 1)), np.zeros((len(v), 2, p))
-    items = zip(pieces, nodes.l2, strict=True)
+    items = zip(pieces, nodes.curvature, strict=True)
     for ((groups, _), _), (products, with_sigma, averages) in zip(pieces, each(of_piece, items), strict=True):
         result[:p, :p] += products
         result[:p, p] += with_sigma

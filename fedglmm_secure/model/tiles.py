@@ -15,7 +15,6 @@ import numpy as np
 
 from fedglmm_secure.model.design import Design, Index, Matrix
 from fedglmm_secure.model.units import Units
-from fedglmm_secure.ring import Vector
 
 PIECE_ROWS = 4096
 """Rows of a piece: with some ten nodes its arrays stay in a second-level cache of a megabyte."""
