@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -35,6 +36,7 @@ def main() -> None:
     """Print all figures."""
     console = Console(width=110)
     console.print(likelihood())
+    console.print(memory())
     console.print(fits())
     console.print(network())
 
@@ -42,17 +44,43 @@ def main() -> None:
 def likelihood() -> Table:
     """One evaluation of the likelihood, gradient and Hessian beside the exp and log1p it cannot do without."""
     table = Table(title=f"One evaluation, K = {NODES}: value, gradient and Hessian", title_justify="left")
-    for column in ("rows", "columns", "groups", "ms", "ms bare exp/log1p", "ratio"):
+    for column in ("rows", "columns", "groups", "ms", "ms bare exp/log1p", "ratio", "us a row"):
         table.add_column(column, justify="right")
     for rows, columns, groups in (
-        (10_000, 6, 50),
-        (100_000, 6, 50),
+        (10_000, 20, 50),
         (100_000, 20, 50),
+        (1_000_000, 20, 50),
         (100_000, 20, 10_000),
+        (1_000_000, 20, 100_000),
+        (1_000_000, 20, 1),
+        (100_000, 6, 50),
+        (20_000, 150, 50),
     ):
         question, layout, design = simulated(rows, columns, groups)
         ours, bare = paired(lambda: answer(question, layout, design), bare_work(rows))  # noqa: B023
-        table.add_row(f"{rows:,}", f"{columns}", f"{groups:,}", f"{ours:.1f}", f"{bare:.1f}", f"{ours / bare:.2f}")
+        table.add_row(
+            f"{rows:,}", f"{columns}", f"{groups:,}", f"{ours:.1f}", f"{bare:.1f}", f"{ours / bare:.1f}",
+            f"{1e3 * ours / rows:.2f}",
+        )  # fmt: skip
+    return table
+
+
+def memory() -> Table:
+    """What one evaluation allocates beyond the data, at its highest."""
+    table = Table(title=f"Peak memory of one evaluation, K = {NODES}, beyond the data", title_justify="left")
+    for column in ("rows", "columns", "groups", "MB design", "MB peak", "ratio"):
+        table.add_column(column, justify="right")
+    for groups in (1, 50, 100_000):
+        rows, columns = 1_000_000, 20
+        question, layout, design = simulated(rows, columns, groups)
+        tracemalloc.start()
+        answer(question, layout, design)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        table.add_row(
+            f"{rows:,}", f"{columns}", f"{groups:,}", f"{design.x.nbytes / 1e6:.0f}", f"{peak / 1e6:.0f}",
+            f"{peak / design.x.nbytes:.2f}",
+        )  # fmt: skip
     return table
 
 
@@ -73,20 +101,13 @@ def simulated(rows: int, columns: int, groups: int) -> tuple[MarginalDerivatives
     eta = x @ beta + 0.7 * rng.normal(size=groups)[group]
     y = (rng.random(rows) < 1 / (1 + np.exp(-eta))).astype(float)
     layout = Layout(
-        ("Intercept", *(f"x{i}" for i in range(1, columns))), (0.0,) * columns, (1.0,) * columns, 0, "g",
-        ("Intercept",), (), "binomial",
+        columns=("Intercept", *(f"x{i}" for i in range(1, columns))), centre=(0.0,) * columns, half=(1.0,) * columns,
+        intercept=0, group="g", terms=("Intercept",), blocks=(1,), z_half=(1.0,), levels=(), family="binomial",
     )  # fmt: skip
     design = Design(
-        x,
-        np.ones((rows, 1)),
-        y,
-        np.zeros(rows),
-        np.ones(rows),
-        starts,
-        tuple(map(str, starts)),
-        np.zeros(0),
-        0,
-    )
+        x=x, z=np.ones((rows, 1)), y=y, offset=np.zeros(rows), weights=np.ones(rows), constant=0.0, starts=starts,
+        group_names=tuple(map(str, starts)), level_counts=np.zeros(0), dropped=0,
+    )  # fmt: skip
     description = Description(rows, 0.0, len(starts), np.zeros(0), x.sum(axis=0), np.sum(x * x, axis=0))
     theta = (*beta.tolist(), 0.7)
     return (

@@ -105,24 +105,25 @@ def _ratios(fit: FitResult) -> str:
 
 
 def _path(fit: FitResult) -> str:
+    """Each penalty's fit; the chosen one is marked, and a column is left out when no fit has it."""
+    columns = [
+        ("logLik", [point.log_likelihood for point in fit.path], 4),
+        ("eff. df", [point.effective_parameters for point in fit.path], 2),
+        ("AIC", [point.aic for point in fit.path], 2),
+        ("BIC", [point.bic for point in fit.path], 2),
+        ("validation", [point.validation_log_likelihood for point in fit.path], 4),
+    ]
+    shown = [column for column in columns if any(value is not None for value in column[1])]
+    marks = ["<-" if p.penalty == fit.model.penalty else "no fit" if p.error else "" for p in fit.path]
     rows = [
         (
             f"{point.penalty:g}",
-            *(
-                "" if value is None else f"{value:.{digits}f}"
-                for value, digits in (
-                    (point.log_likelihood, 4),
-                    (point.effective_parameters, 2),
-                    (point.aic, 2),
-                    (point.bic, 2),
-                    (point.validation_log_likelihood, 4),
-                )
-            ),
-            "<-" if point.penalty == fit.model.penalty else "no fit" if point.error else "",
+            *("" if values[i] is None else f"{values[i]:.{digits}f}" for _, values, digits in shown),
+            marks[i],
         )
-        for point in fit.path
+        for i, point in enumerate(fit.path)
     ]
-    return _table(("penalty", "logLik", "eff. df", "AIC", "BIC", "validation", ""), rows, left=0)
+    return _table(("penalty", *(name for name, _, _ in shown), ""), rows, left=0)
 
 
 def _p_value(p: float) -> str:

@@ -106,7 +106,8 @@ def moments(block: Block, rows: Vector, order: int) -> Tensor:
     for index in combinations_with_replacement(range(q), order):
         total = block.sums(rows * np.prod(block.z[:, index], axis=1))
         for position in set(permutations(index)):
-            result[:, *position] = total
+            where: tuple[slice | int, ...] = (slice(None), *position)
+            result[where] = total
     return result
 
 

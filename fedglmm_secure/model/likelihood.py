@@ -30,9 +30,7 @@ def log_likelihood(
     design: Design, units: Units, family: Family, pattern: Pattern, theta: Vector, nodes: int
 ) -> Derivatives:
     """The sum over a design's groups; theta = (beta, tau) in ``units``, ``nodes`` = 1 for Laplace."""
-    rule = Rule.of(nodes)
-    if pattern.q == 1:
-        return _sum_over_tiles(design, units, family, theta, rule)
+    rule, nothing = Rule.of(nodes), Derivatives.zero(len(theta))
     rows = BLOCK_ROWS if pattern.q < 2 else max(NODE_ROWS // nodes**pattern.q, 1)
 
     def of_block(block: Block) -> Derivatives:
@@ -42,27 +40,27 @@ def log_likelihood(
             return laplace_derivatives(block, family, theta, pattern)
         return tensor_derivatives(block, family, theta, pattern, rule)
 
-    nothing = Derivatives.zero(len(theta))
-    return reduce(add, map(of_block, blocks(design, units, min(rows, BLOCK_ROWS))), nothing)
+    with _blas().limit(limits=1, user_api="blas"):
+        if pattern.q == 1:
+            return reduce(add, _of_tiles(list(tiles(design, units)), family, theta, rule), nothing)
+        return reduce(add, map(of_block, blocks(design, units, min(rows, BLOCK_ROWS))), nothing)
 
 
-def _sum_over_tiles(design: Design, units: Units, family: Family, theta: Vector, rule: Rule) -> Derivatives:
-    """Tiles are shared between the processor's cores, or the pieces of a tile which is one long group."""
-    long: list[Tile] = []
-    short: list[Tile] = []
-    for tile in tiles(design, units):
-        (long if tile.is_long else short).append(tile)
-    if len(short) + 2 * len(long) < 2:
-        return marginal_derivatives(short[0], family, theta, rule)
-    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = [marginal_derivatives(tile, family, theta, rule, pool.map) for tile in long]
-        parts += pool.map(lambda tile: marginal_derivatives(tile, family, theta, rule), short)
-    return reduce(add, parts)
+def _of_tiles(parts: list[Tile], family: Family, theta: Vector, rule: Rule) -> list[Derivatives]:
+    """One random term: the cores share the tiles, or the pieces of a tile that is one long group; order is kept."""
+    long, short = [tile for tile in parts if tile.is_long], [tile for tile in parts if not tile.is_long]
+    if len(short) < 2 and not long:
+        return [marginal_derivatives(tile, family, theta, rule) for tile in short]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [
+            *(marginal_derivatives(tile, family, theta, rule, pool.map) for tile in long),
+            *pool.map(lambda tile: marginal_derivatives(tile, family, theta, rule), short),
+        ]
 
 
 @cache
 def _blas() -> ThreadpoolController:
-    """The loaded BLAS, whose own threads would fight ours for the cores."""
+    """The loaded BLAS libraries, whose own threads would fight ours for the cores."""
     return ThreadpoolController()
 
 

@@ -28,6 +28,20 @@ def test_binomial_is_the_log_density_with_its_constants() -> None:
         np.testing.assert_allclose(density, bernoulli.logpmf(int(y), expit(eta)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+@pytest.mark.parametrize("far", [0.0, 400.0])
+def test_a_shift_by_group_is_an_addition(name: str, far: float) -> None:
+    """Whether or not the exponential is taken apart, and whether the shift belongs to a group or to a row."""
+    eta, shift = np.linspace(-6.0, 6.0, 25)[None, None, :] - far, np.array([[[-2.0], [0.0], [3.0]]])
+    family = FAMILIES[name]
+    expected = family.cumulants(eta + shift, np.zeros(1), 0, 4)
+    for given in (shift, np.broadcast_to(shift, (1, 3, 25))):
+        for value, other in zip(family.cumulants(eta, given, 0, 4), expected, strict=True):
+            np.testing.assert_allclose(value, other, rtol=1e-12, atol=1e-300)
+        for value, other in zip(family.cumulants(eta, given, 1, 2), expected[1:3], strict=True):
+            np.testing.assert_allclose(value, other, rtol=1e-12, atol=1e-300)
+
+
 @pytest.mark.parametrize("eta", [-800.0, 800.0])
 def test_binomial_keeps_its_digits_in_the_tails(eta: float) -> None:
     values = FAMILIES["binomial"].derivatives(np.array([eta]), np.array([1.0]), np.ones(1), 4)
