@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fedglmm_secure.estimate.trust_region import Step, propose
+from fedglmm_secure.estimate.trust_region import Step, Tensor, bend, follow, propose
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.ring import Vector
@@ -19,9 +19,27 @@ FIRST_RADIUS = 2.0
 """In standardised parameters: two units of log odds for a change of one standard deviation."""
 NEGLIGIBLE_SIGMA = 1e-3
 """A step to a column of Lambda below this goes to 0 itself, once: lme4 calls a fit singular below 1e-4."""
-RUNAWAY_POINTS = 5
+FIRST_SIGMA_STEP = 0.3
+"""How far tau goes, beyond doubling, where the function is not concave: the model says which way there, not how far."""
+RUNAWAY_POINTS = 4
+LOST_CURVATURE = 1e-4
+"""Share of beta's smallest curvature below which the rest says nothing: no honest start is so far from the maximum."""
+SHORTEST_MOVE = 1e-6
+"""Over less, the change of the Hessian drowns in the rounding of the sums."""
+FAR = 10.0
+"""In standardised parameters: odds that differ by a factor e^10 between rows one standard deviation apart."""
 ROUNDING = 1e-11
 """Relative to the log-likelihood: what evaluations of it may differ by without meaning anything."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """An accepted point: Newton decrement, the smallest curvature in beta, theta, and how far beta has come."""
+
+    decrement: float
+    curvature: float
+    theta: Vector
+    moved: float
 
 
 @dataclass
@@ -35,14 +53,31 @@ class Search:
     theta: Vector = field(init=False)
     at: Derivatives = field(init=False)
     proposed: Step | None = None
+    reflected: bool = False
+    """Whether the trial is the mirror image of the step's end in a column of Lambda."""
     radius: float = FIRST_RADIUS
     decrement: float = np.inf
     zero_was_tried: set[int] = field(default_factory=set)
-    history: list[tuple[float, float, Vector]] = field(default_factory=list)
-    """Decrement, smallest curvature and theta of each accepted point."""
+    history: list[Point] = field(default_factory=list)
+    """The accepted points."""
+    third: Tensor | None = None
+    """What the evaluated Hessians told of the third derivatives."""
+
+    @property
+    def _first(self) -> int:
+        """Where tau begins in theta."""
+        return len(self.trial) - self.pattern.size
+
+    @property
+    def _uncorrelated(self) -> list[int]:
+        """Positions in tau of the random terms that are correlated with no other."""
+        a, b = self.pattern.entries
+        alone = [np.sum((a == k) | (b == k)) == 1 for k in range(self.pattern.q)]
+        return [int(i) for i in self.pattern.diagonal if alone[a[i]]]
 
     def consider(self, here: Derivatives) -> bool:
         """Accept the evaluated trial if the function rose about as predicted; adapt the radius."""
+        moved = 0.0
         if self.proposed is not None:
             rounding = ROUNDING * (1.0 + abs(here.value))
             length = float(np.linalg.norm(self.proposed.step))
@@ -53,11 +88,23 @@ class Search:
                 self.radius = 2.5 * self.radius
             if ratio < 1e-3:
                 return False
+            self._learn(here)
+            moved = float(np.linalg.norm((self.trial - self.theta)[: self._first]))
         self.theta, self.at = self.trial, here
         smallest = float(np.linalg.eigvalsh(-here.hessian)[0])
         self.decrement = propose(here.gradient, here.hessian, np.inf).predicted if smallest > 0.0 else np.inf
-        self.history.append((self.decrement, smallest, self.theta))
+        in_beta = float(np.linalg.eigvalsh(-here.hessian[: self._first, : self._first])[0])
+        self.history.append(Point(self.decrement, in_beta, self.theta, moved))
         return True
+
+    def _learn(self, here: Derivatives) -> None:
+        """Third derivatives from the last two evaluated points, unless a column of Lambda was reflected in between."""
+        move = self.trial - self.theta
+        if self.reflected or self.third is None:
+            self.third = np.zeros((len(move),) * 3)
+        concave = move @ here.hessian @ move < 0.0
+        if not self.reflected and concave and float(np.linalg.norm(move)) > SHORTEST_MOVE:
+            self.third = bend(self.third, move, self.at, here)
 
     def converged(self, tolerance: float) -> bool:
         """Whether the best point is the maximum. The root of twice the decrement is its distance in standard errors.
@@ -69,19 +116,20 @@ class Search:
         exact = self.decrement <= DISTANCE_TOLERANCE**2 / 2.0
         if exact and float(np.linalg.norm(self.at.gradient)) <= GRADIENT_TOLERANCE:
             return True
-        previous = self.history[-2][0] if len(self.history) > 1 else np.inf
+        previous = self.history[-2].decrement if len(self.history) > 1 else np.inf
         return previous <= tolerance and self.decrement > 0.1 * previous
 
     def step(self) -> None:
         """Propose the next trial.
 
-        Lambda is reflected to a non-negative diagonal; a column of it that becomes negligible is tried at exactly 0, once;
-        a positive entry goes at most nine tenths of the way to 0.
+        Lambda is reflected to a non-negative diagonal; a column of it that becomes negligible is tried at exactly 0,
+        once; a positive entry goes at most nine tenths of the way to 0.
         """
-        self.proposed = propose(self.at.gradient, self.at.hessian, self.radius)
+        self.proposed = self._concave_step() if np.isfinite(self.decrement) else self._step_to_concavity()
         trial = self.theta + self.proposed.step
-        first = len(trial) - self.pattern.size
+        first = self._first
         tau = self.pattern.with_positive_diagonal(trial[first:])
+        self.reflected = bool(np.any(tau != trial[first:]))
         for column in range(self.pattern.q):
             entries = self.pattern.entries[1] == column
             if np.abs(tau[entries]).max() < NEGLIGIBLE_SIGMA and column not in self.zero_was_tried:
@@ -92,18 +140,53 @@ class Search:
             trial[position] = max(trial[position], 0.1 * self.theta[position])
         self.trial = trial
 
+    def _concave_step(self) -> Step:
+        """Newton's step, bounded by the radius or else corrected by third derivatives."""
+        step = propose(self.at.gradient, self.at.hessian, self.radius)
+        if self.third is None or step.bounded:
+            return step
+        return follow(step, self.at.gradient, self.at.hessian, self.third)
+
+    def _step_to_concavity(self) -> Step:
+        """Where the function is not concave: Newton's step in sigma^2 where sigma is to grow, in log sigma where it is
+        to shrink, for each random term that is uncorrelated with the others.
+        """
+        gradient, hessian, first = self.at.gradient, self.at.hessian.copy(), self._first
+        lone = [first + int(i) for i in self._uncorrelated if self.theta[first + i] > NEGLIGIBLE_SIGMA]
+        for i in lone:
+            hessian[i, i] -= abs(gradient[i]) / self.theta[i]
+        largest = float(np.abs(self.theta[first:]).max(initial=0.0))
+        step = propose(gradient, hessian, min(self.radius, FIRST_SIGMA_STEP + largest))
+        move = step.step.copy()
+        for i in lone:
+            sigma, relative = self.theta[i], move[i] / self.theta[i]
+            grown = np.sqrt(max(1.0 + 2.0 * relative, 0.0)) if gradient[i] > 0.0 else np.exp(relative)
+            move[i] = sigma * (float(grown) - 1.0)
+        return Step(move, step.predicted, step.bounded)
+
     def runs_away(self) -> bool:
         """Whether an estimate is on its way to infinity.
 
-        There each Newton step gains about 1/e of the last one's while the curvature along it falls by as much;
-        anywhere else gains shrink quadratically and the curvature settles.
+        There each Newton step goes as far as the last one, gains about 1/e of what that gained, and the curvature
+        along it falls by as much; anywhere else steps shrink quadratically and the curvature settles. Where sigma runs
+        away as well the course is less regular: then beta is far and hardly any curvature is left. A Gaussian
+        likelihood has a maximum.
         """
         recent = self.history[-RUNAWAY_POINTS:]
-        return len(recent) == RUNAWAY_POINTS and all(
-            0.1 < after[0] / before[0] < 0.7 and after[1] < 0.7 * before[1] for before, after in pairwise(recent)
+        if len(recent) < RUNAWAY_POINTS or self.scale_position is not None:
+            return False
+        last, most = recent[-1], max(point.curvature for point in self.history)
+        far = float(np.linalg.norm((last.theta - self.history[0].theta)[: self._first])) > FAR
+        if (far and last.curvature < 0.1 * most) or 0.0 < last.curvature < LOST_CURVATURE * most:
+            return last.moved > 0.5 * recent[-2].moved
+        return all(
+            0.2 < after.decrement / before.decrement < 0.55
+            and 0.2 < after.curvature / before.curvature < 0.55
+            and (after.moved > 0.6 * before.moved or before is self.history[0])
+            for before, after in pairwise(recent)
         )
 
     @property
     def recent_move(self) -> Vector:
         """How far theta went over the last points."""
-        return np.asarray(self.history[-1][2] - self.history[-RUNAWAY_POINTS][2])
+        return np.asarray(self.history[-1].theta - self.history[-RUNAWAY_POINTS].theta)

@@ -5,18 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from fedglmm_secure.errors import FitError
+from fedglmm_secure.estimate.trust_region import Step, propose
 from fedglmm_secure.model.covariance import Pattern
-from fedglmm_secure.model.derivatives import unpack_symmetric
-from fedglmm_secure.model.description import GRID, Description
-from fedglmm_secure.model.design import Layout, Matrix
+from fedglmm_secure.model.derivatives import Derivatives, unpack_symmetric
+from fedglmm_secure.model.description import Description, from_grid_scale, grid, grid_scale
+from fedglmm_secure.model.design import Index, Layout, Matrix
 from fedglmm_secure.model.units import Units
 from fedglmm_secure.ring import Vector
 
 RANK_TOLERANCE = 1e-10
 """Share of a column's sum of squares that must remain once the columns before it are projected out. R's lm and lme4 use
 1e-7 on the root of this share; the fixed-point sums carry about 13 digits of the square."""
+
+Grid = tuple[tuple[float, ...], ...]
+
+FINE_POINTS = 1001
+"""Where a spline through the grid is looked at: a hundredth of log sigma apart, and the next step is Newton's."""
+LONGEST_STEP = 1.0 / 3.0
+"""From a point of the grid, relative to the standard deviations there: neighbours are a factor 3 apart."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +40,11 @@ class Start:
     @staticmethod
     def read(total: Vector, layout: Layout) -> Start:
         """From the total of Describe. Raises FitError when no column, or not the response, carries information."""
-        p = len(layout.columns)
+        p, pattern = len(layout.columns), Pattern(layout.blocks)
         triangle = p * (p + 1) // 2
-        head = total.shape[0] - triangle - len(GRID) * (1 + p + triangle)
+        P, points = p + pattern.size, grid(layout)
+        size = 1 + P + P * (P + 1) // 2
+        head = total.shape[0] - triangle - len(points) * size
         description = Description.unpack(total[:head], layout)
         columns = independent_columns(unpack_symmetric(total[head : head + triangle], p))
         if not columns:
@@ -41,14 +52,16 @@ class Start:
         gaussian = layout.family == "gaussian"
         if gaussian and p - 1 not in columns:
             raise FitError(f"{layout.columns[-1]} is determined by the fixed effects: there is no residual to estimate")
+        kept = np.array([*columns, *range(p, P)])
         rows = description.rows if gaussian else 0.0
-        quadratics = [Quadratic.read(row, columns, p, rows) for row in total[head + triangle :].reshape(len(GRID), -1)]
-        beta, sigma = _maximum(quadratics)
-        pattern, units = Pattern(layout.blocks), description.units(layout, columns)
-        tau = np.zeros(pattern.size)
-        tau[pattern.diagonal] = sigma
-        ranged = Units.of_ranges(layout, columns).to_table(pattern) @ np.concatenate([beta, tau])
-        theta = np.linalg.solve(units.to_table(pattern), ranged)
+        profiles = [
+            Profile.of(restricted(Derivatives.unpack(row, P), kept), len(columns), rows)
+            for row in total[head + triangle :].reshape(len(points), size)
+        ]
+        beta, tau = first_point(points, profiles, pattern)
+        units = description.units(layout, columns)
+        ranged = Units.of_ranges(layout, columns).to_table(pattern) @ np.append(beta, tau)
+        theta: Vector = np.asarray(np.linalg.solve(units.to_table(pattern), ranged), dtype=np.float64)
         dropped = tuple(name for i, name in enumerate(layout.columns) if i not in columns)
         return Start(description, units, dropped, theta)
 
@@ -68,38 +81,66 @@ def independent_columns(products: Matrix) -> tuple[int, ...]:
     return tuple(kept)
 
 
+def restricted(expansion: Derivatives, kept: Index) -> Derivatives:
+    """To the parameters that are kept, the others being 0."""
+    return Derivatives(expansion.value, expansion.gradient[kept], expansion.hessian[np.ix_(kept, kept)])
+
+
 @dataclass(frozen=True)
-class Quadratic:
-    """The pooled working model at one sigma, at its maximum in beta."""
+class Profile:
+    """The pooled working model near one Lambda, maximised over beta: its value and derivatives in tau, and beta's."""
 
     value: float
+    gradient: Vector
+    hessian: Matrix
     beta: Vector
+    beta_tau: Matrix
 
     @staticmethod
-    def read(row: Vector, columns: tuple[int, ...], p: int, rows: float) -> Quadratic:
-        """Maximise slope' beta - beta' A beta / 2 [+ n log beta_scale for the Gaussian family, n = ``rows``].
+    def of(expansion: Derivatives, p: int, rows: float) -> Profile:
+        """From the expansion at beta = 0, with p fixed effects, plus ``rows`` log psi, psi being the last of beta.
 
-        With the logarithm, slope is 0 and beta = n / beta_scale times the last column of A^-1.
+        With the logarithm (Gaussian family) the slope in beta is 0, and beta is the multiple rows / psi of the last
+        column of the inverse curvature.
         """
-        kept = list(columns)
-        slope = row[1 : 1 + p][kept]
-        A = unpack_symmetric(row[1 + p :], p)[np.ix_(kept, kept)]
+        slope, curvature = expansion.gradient[:p], -expansion.hessian[:p, :p]
+        cross = expansion.hessian[:p, p:]
+        beta: Vector
         if rows:
-            direction = np.linalg.lstsq(A, np.eye(len(kept))[-1], rcond=None)[0]
-            scale = np.sqrt(rows * direction[-1])
-            return Quadratic(float(row[0] + rows * np.log(scale)), rows / scale * direction)
-        beta: Vector = np.asarray(np.linalg.lstsq(A, slope, rcond=None)[0], dtype=np.float64)
-        return Quadratic(float(row[0] + 0.5 * slope @ beta), beta)
+            direction = np.linalg.lstsq(curvature, np.eye(p)[-1], rcond=None)[0]
+            beta = np.sqrt(rows / direction[-1]) * direction
+            logarithm = rows * float(np.log(beta[-1]))
+        else:
+            beta, logarithm = np.asarray(np.linalg.lstsq(curvature, slope, rcond=None)[0], dtype=np.float64), 0.0
+        value = expansion.value + logarithm + float(slope @ beta - 0.5 * beta @ curvature @ beta)
+        curvature[-1, -1] += rows / beta[-1] ** 2 if rows else 0.0
+        beta_tau: Matrix = np.asarray(np.linalg.lstsq(curvature, cross, rcond=None)[0], dtype=np.float64)
+        gradient = expansion.gradient[p:] + cross.T @ beta
+        return Profile(value, gradient, expansion.hessian[p:, p:] + cross.T @ beta_tau, beta, beta_tau)
+
+    def step(self, sds: Vector, pattern: Pattern) -> tuple[Vector, Step]:
+        """tau at the point ``sds`` of the grid, and the best step from there."""
+        tau = np.zeros(pattern.size)
+        tau[pattern.diagonal] = sds
+        unit = sds[pattern.entries[0]]
+        step = propose(unit * self.gradient, np.outer(unit, unit) * self.hessian, LONGEST_STEP)
+        return tau, Step(unit * step.step, step.predicted, step.bounded)
 
 
-def _maximum(quadratics: list[Quadratic]) -> tuple[Vector, float]:
-    """beta and sigma at which the pooled working model is largest: a parabola in log sigma through its best points."""
-    values, betas = [each.value for each in quadratics], np.array([each.beta for each in quadratics])
-    logs = np.log(GRID)
-    best = min(max(int(np.argmax(values)), 1), len(GRID) - 2)
-    near = slice(best - 1, best + 2)
-    second, first, _ = np.polyfit(logs[near], np.array(values)[near], 2)
-    peak = -first / (2.0 * second) if second < 0.0 else logs[int(np.argmax(values))]
-    peak = float(np.clip(peak, logs[0], logs[-1]))
-    beta = np.array([np.interp(peak, logs, path) for path in betas.T])
-    return beta, float(np.exp(peak))
+def first_point(points: Grid, profiles: list[Profile], pattern: Pattern) -> tuple[Vector, Vector]:
+    """beta and tau at which the working model is largest.
+
+    With one random term it is the maximum of a spline through the points, which may be 0 itself. With several it is
+    the best that one step from any point reaches.
+    """
+    if pattern.q == 0:
+        return profiles[0].beta, np.zeros(0)
+    if pattern.q == 1:
+        at = grid_scale(np.array(points)[:, 0])
+        fine = np.linspace(0.0, at[-1], FINE_POINTS)
+        best = float(fine[np.argmax(CubicSpline(at, [each.value for each in profiles])(fine))])
+        beta = CubicSpline(at, [each.beta for each in profiles])(best)
+        return np.asarray(beta), np.array([from_grid_scale(best)])
+    reached = [(profile, *profile.step(np.array(sds), pattern)) for sds, profile in zip(points, profiles, strict=True)]
+    profile, tau, step = max(reached, key=lambda each: each[0].value + each[2].predicted)
+    return profile.beta + profile.beta_tau @ step.step, pattern.with_positive_diagonal(tau + step.step)

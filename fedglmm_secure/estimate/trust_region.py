@@ -1,17 +1,25 @@
-"""One step of a trust-region Newton maximiser, from an eigen-decomposition of the Hessian: pure, no state."""
+"""One step of a trust-region Newton maximiser, and its correction by third derivatives: pure, no state."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import brentq
 
+from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.model.design import Matrix
 from fedglmm_secure.ring import Vector
 
+Tensor = npt.NDArray[np.float64]
+
 FLAT = 1e-12
 """A curvature below this share of the largest is none: the direction is bounded by the radius alone."""
+CORRECTIONS = 3
+"""Newton steps on the cubic model: its own error is larger than what is left after three."""
+TRUSTED_SHARE = 0.25
+"""Of the step's squared length: a correction by more than half the step is not one."""
 
 
 @dataclass(frozen=True)
@@ -59,3 +67,43 @@ def _on_boundary(curvature: Vector, slope: Vector, radius: float) -> Vector:
 
 def _step(step: Vector, gradient: Vector, hessian: Matrix, *, bounded: bool) -> Step:
     return Step(step, float(gradient @ step + 0.5 * step @ hessian @ step), bounded)
+
+
+def bend(third: Tensor, move: Vector, before: Derivatives, after: Derivatives) -> Tensor:
+    """The third derivative that says how the Hessian changed over the last ``move``, as near as can be to ``third``.
+
+    Symmetric, and the least change in the metric of the curvature C after the move: with w = C m / m' C m and the
+    unexplained change D, it is the sum of w_a D_bc over the three places of w, less that of (D m)_a w_b w_c, plus
+    m'D m w_a w_b w_c. The change is first brought from the middle of the move to its end, by what the gradients say of
+    the fourth derivative.
+    """
+    w = -after.hessian @ move
+    w = w / float(move @ w)
+    change = after.hessian - before.hessian - third @ move
+    fourth = -6.0 * (after.gradient - before.gradient - 0.5 * (before.hessian + after.hessian) @ move)
+    change = change + np.outer(fourth, w) + np.outer(w, fourth) - float(fourth @ move) * np.outer(w, w)
+    along, ww = change @ move, np.outer(w, w)
+    update = _three_places(w, change) - _three_places(along, ww) + float(move @ along) * np.multiply.outer(w, ww)
+    return np.asarray(third + update)
+
+
+def _three_places(vector: Vector, matrix: Matrix) -> Tensor:
+    """v_a M_bc + v_b M_ac + v_c M_ab."""
+    product = np.multiply.outer(vector, matrix)
+    return np.asarray(product + product.transpose(1, 0, 2) + product.transpose(1, 2, 0))
+
+
+def follow(step: Step, gradient: Vector, hessian: Matrix, third: Tensor) -> Step:
+    """Newton's step, moved on to where gradient + H s + T s s / 2 = 0; the step itself where that is not near."""
+    s = step.step
+    for _ in range(CORRECTIONS):
+        bent = third @ s
+        jacobian = hessian + bent
+        if np.linalg.eigvalsh(jacobian)[-1] >= 0.0:
+            return step
+        s = s - np.linalg.solve(jacobian, gradient + hessian @ s + 0.5 * bent @ s)
+    apart = s - step.step
+    if apart @ hessian @ apart < TRUSTED_SHARE * (step.step @ hessian @ step.step):  # both are negative
+        return step
+    predicted = float(gradient @ s + 0.5 * s @ hessian @ s + (third @ s @ s) @ s / 6.0)
+    return Step(s, predicted, bounded=False)

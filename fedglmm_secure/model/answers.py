@@ -84,8 +84,7 @@ def _describe(layout: Layout, design: Design) -> Vector:
         squares=np.diag(products),
     )
     parts = [head.vector(), pack_symmetric(products)]
-    for quadratic in working_model(layout, design):
-        parts += [np.array([quadratic.constant]), quadratic.slope, pack_symmetric(quadratic.curvature)]
+    parts += [expansion.pack() for expansion in working_model(layout, design)]
     return np.concatenate(parts)
 
 

@@ -56,7 +56,7 @@ def _slope_and_curvature(block: Block, family: Family, fixed: Vector, s: Matrix,
 def _climb(slope_and_curvature: Callable[[Matrix], tuple[Matrix, Matrix]], v: Matrix) -> Matrix:
     """Newton from v (G, q), given g_v (G, q) and -g_vv (G, q, q).
 
-    The step of a group whose slope got steeper is halved: Newton's step goes down the squared slope, and unlike g the
+    The step of a group whose slope got steeper is halved: Newton's step goes down the slope's length, and unlike g the
     slope keeps its digits near the mode.
     """
     with np.errstate(over="ignore", invalid="ignore"):
@@ -67,10 +67,15 @@ def _climb(slope_and_curvature: Callable[[Matrix], tuple[Matrix, Matrix]], v: Ma
             if (np.abs(step) <= STEP * (1.0 + np.abs(v))).all():
                 return trial
             new_slope, H = slope_and_curvature(trial)
-            worse = ~(np.sum(new_slope**2, axis=1) < np.sum(slope**2, axis=1))[:, None]  # True for NaN, from a far step
+            worse = ~(_length(new_slope) < _length(slope))[:, None]  # True for NaN, which a far step may give
             v, slope = np.where(worse, v, trial), np.where(worse, slope, new_slope)
             step = np.where(worse, step / 2.0, _solve(H, new_slope))
     raise FitError("the conditional modes of the random effects were not found: the linear predictor is out of range")
+
+
+def _length(slope: Matrix) -> Vector:
+    """Of each group's slope; squares would overflow where a Poisson mean does not."""
+    return np.asarray(np.hypot.reduce(slope, axis=1))
 
 
 def _solve(H: Matrix, slope: Matrix) -> Matrix:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from fedglmm_secure import canonical
 from fedglmm_secure.model.covariance import Pattern
-from fedglmm_secure.model.description import GRID, Description
+from fedglmm_secure.model.description import Description, grid
 from fedglmm_secure.model.design import Layout
 
 ALL, TRAINING, VALIDATION = "all", "training", "validation"
@@ -36,13 +36,9 @@ class Describe:
             *Description.slots(layout),
             *(f"sum of {pair}" for pair in pairs),
             *(
-                f"working model at sd {sd:g}: {part}"
-                for sd in GRID
-                for part in (
-                    "constant",
-                    *(f"slope in {name}" for name in layout.columns),
-                    *(f"curvature in {pair}" for pair in pairs),
-                )
+                f"working model at sd {', '.join(f'{sd:g}' for sd in sds)}: {part}"
+                for sds in grid(layout)
+                for part in _derivative_slots((*layout.columns, *tau_names(layout)))
             ),
         )
 

@@ -1,120 +1,105 @@
-"""The working model: a quadratic approximation of a site's likelihood, from which the pooled fit starts.
+"""The working model: expansions of a site's likelihood at its own estimates, from which the pooled fit starts.
 
-At the site's own penalised quasi-likelihood fit (Breslow and Clayton 1993, JASA 88:9) the likelihood of a generalized
-linear mixed model looks like that of a weighted linear one, whose marginal log-likelihood is quadratic in beta once
-the random term's standard deviation sigma is fixed. Summed over sites at a few sigma, it lets the coordinator choose
-a good beta and sigma before the first Newton step, at no further round trip.
+For each standard deviation sigma of a grid, the site maximises its own Laplace likelihood in beta, weakly penalised,
+and expands it there to second order in (beta, tau). Summed over sites, the expansions let the coordinator choose a
+good beta and Lambda before the first Newton step, at no further round trip. They only move the start, never the result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from fedglmm_secure.model.description import GRID
-from fedglmm_secure.model.design import Design, Layout, Matrix
+from fedglmm_secure.model.covariance import Pattern
+from fedglmm_secure.model.derivatives import Derivatives
+from fedglmm_secure.model.description import grid
+from fedglmm_secure.model.design import Design, Layout
 from fedglmm_secure.model.family import FAMILIES, Family
-from fedglmm_secure.model.groups import Block, blocks
+from fedglmm_secure.model.groups import blocks
+from fedglmm_secure.model.likelihood import log_likelihood
 from fedglmm_secure.model.units import Units
 from fedglmm_secure.ring import Vector
 
-Tensor = npt.NDArray[np.float64]
-
-FIRST_SIGMA = 0.5
-"""The random term's standard deviation in the site's own fit; its value only moves the start, never the result."""
-RIDGE = 0.05
-"""Precision of a weak normal prior on the site's own beta, so that three patients have a fit too."""
+RIDGE = 1.0
+"""Precision of a normal prior on the site's own beta, in the units of the declared ranges: where 30 patients are to
+estimate 10 effects, it keeps the expansion near the pooled estimate (docs/adr/0009-rounds.md)."""
+SETTLED = 1e-4
+"""Squared length of the last step in standard errors: an expansion is not sensitive to where exactly it is made."""
+LONGEST_STEP = 4.0
+"""No row's linear predictor goes further in a step, as columns lie in about [-1, 1]: counts do not overflow."""
 MAX_STEPS = 30
 
 
-@dataclass(frozen=True)
-class Quadratic:
-    """constant + slope' beta - beta' curvature beta / 2."""
+def working_model(layout: Layout, design: Design) -> Iterator[Derivatives]:
+    """At each sigma of ``grid(layout)``, with Lambda = sigma I: the expansion's value and derivatives at beta = 0.
 
-    constant: float
-    slope: Vector
-    curvature: Matrix
-
-
-@dataclass(frozen=True)
-class _Working:
-    """Weighted sums at a working point: over all rows, and by group."""
-
-    cross: Matrix
-    """X' W X."""
-    slope: Vector
-    """X' W zeta, zeta being the working response."""
-    precision: Tensor
-    """Z' W Z by group, (G, q, q)."""
-    mixed: Tensor
-    """Z' W X by group, (G, q, p)."""
-    response: Matrix
-    """Z' W zeta by group, (G, q)."""
-
-    def marginal(self, sigma: float) -> Quadratic:
-        """The weighted linear mixed model's log-likelihood with v integrated out, Lambda = sigma I, up to a constant."""
-        inflation = np.eye(self.precision.shape[1]) + sigma**2 * self.precision
-        shrunken = sigma**2 * np.linalg.solve(inflation, np.dstack([self.mixed, self.response]))
-        constant = -0.5 * float(np.sum(np.linalg.slogdet(inflation)[1]))
-        constant += 0.5 * float(np.sum(shrunken[:, :, -1] * self.response))
-        return Quadratic(
-            constant,
-            self.slope - np.einsum("gqp,gq->p", shrunken[:, :, :-1], self.response),
-            self.cross - np.einsum("gqp,gqr->pr", shrunken[:, :, :-1], self.mixed),
-        )
-
-    def effects(self, beta: Vector) -> Matrix:
-        """The random effects at beta and FIRST_SIGMA, (G, q)."""
-        residual = self.response - self.mixed @ beta
-        inflation = np.eye(residual.shape[1]) + FIRST_SIGMA**2 * self.precision
-        return np.asarray(FIRST_SIGMA**2 * np.linalg.solve(inflation, residual[:, :, None])[:, :, 0])
-
-
-def working_model(layout: Layout, design: Design) -> Iterator[Quadratic]:
-    """The site's quadratic in beta (in the units of the declared ranges) at each sigma of GRID.
-
-    Where the iteration does not settle, or leaves the finite numbers, the last good point is still a working point.
+    beta is in the units of the declared ranges, tau counts from sigma. Where a search does not settle, its last point
+    serves as well.
     """
     units = Units.of_ranges(layout, tuple(range(len(layout.columns))))
-    pieces, family = list(blocks(design, units)), FAMILIES[layout.family]
-    working = _at(pieces, family, [family.first_eta(block.y) - block.offset for block in pieces])
-    beta: Vector = np.zeros(len(layout.columns))
-    ridge = RIDGE * np.eye(len(beta))
-    for _ in range(MAX_STEPS):
-        marginal = working.marginal(FIRST_SIGMA)
-        new = np.asarray(np.linalg.solve(marginal.curvature + ridge, marginal.slope), dtype=np.float64)
-        effects = working.effects(new)
-        next_one = _at(pieces, family, [_eta(block, new, effects[block.groups]) for block in pieces])
-        if not np.isfinite(next_one.cross).all():
-            break
-        settled = np.max(np.abs(new - beta), initial=0.0) < 1e-6
-        beta, working = new, next_one
-        if settled:
-            break
-    return (working.marginal(sigma) for sigma in GRID)
-
-
-def _eta(block: Block, beta: Vector, effects: Matrix) -> Vector:
-    return np.asarray(block.x @ beta + np.sum(block.z * block.spread(effects.T).T, axis=1))
-
-
-def _at(pieces: list[Block], family: Family, etas: list[Vector]) -> _Working:
-    """Sums of weights W = -l'' and working responses zeta = eta + l'/W, at linear predictors without their offset."""
-    parts = []
-    for block, eta in zip(pieces, etas, strict=True):
-        _, first, second = family.derivatives(block.offset + eta, block.y, block.weights, 2)
-        weights, weighted_response = -second, first - second * eta
-        parts.append(
-            (
-                block.x.T @ (block.x * weights[:, None]),
-                block.x.T @ weighted_response,
-                block.symmetric_sums(weights, block.z),
-                block.weighted_sums(block.z.T * weights).transpose(1, 0, 2),
-                block.sums(block.z.T * weighted_response).T,
-            )
+    family, pattern = FAMILIES[layout.family], Pattern(layout.blocks)
+    beta = _first(design, units, family)
+    for sigmas in grid(layout):
+        tau = np.zeros(pattern.size)
+        tau[pattern.diagonal] = sigmas
+        site = _Site(design, units, family, pattern, tau)
+        beta, here = site.scaled() if layout.family == "gaussian" else site.climb(beta)
+        back = np.append(-beta, np.zeros(pattern.size))
+        yield Derivatives(
+            here.value + float(here.gradient @ back + 0.5 * back @ here.hessian @ back),
+            here.gradient + here.hessian @ back,
+            here.hessian,
         )
-    cross, slope, precision, mixed, response = zip(*parts, strict=True)
-    return _Working(sum(cross), sum(slope), np.concatenate(precision), np.concatenate(mixed), np.concatenate(response))
+
+
+class _Site:
+    """A site's own likelihood in beta at one tau."""
+
+    def __init__(self, design: Design, units: Units, family: Family, pattern: Pattern, tau: Vector) -> None:
+        self._design, self._units, self._family, self._pattern, self._tau = design, units, family, pattern, tau
+
+    def at(self, beta: Vector) -> Derivatives:
+        theta = np.append(beta, self._tau)
+        return log_likelihood(self._design, self._units, self._family, self._pattern, theta, 1)
+
+    def climb(self, beta: Vector) -> tuple[Vector, Derivatives]:
+        """Newton's method with halving on the penalised likelihood; where it is not concave, it ends."""
+        p, here = len(beta), self.at(beta)
+        for _ in range(MAX_STEPS):
+            curvature = RIDGE * np.eye(p) - here.hessian[:p, :p]
+            step = np.linalg.solve(curvature, here.gradient[:p] - RIDGE * beta)
+            if step @ curvature @ step < SETTLED:
+                break
+            step *= min(1.0, LONGEST_STEP / float(np.abs(step).sum()))
+            goal = here.value - 0.5 * RIDGE * float(beta @ beta)
+            for _ in range(MAX_STEPS):
+                new = beta + step
+                there = self.at(new)
+                if np.isfinite(there.hessian).all() and there.value - 0.5 * RIDGE * float(new @ new) >= goal:
+                    break
+                step = 0.5 * step
+            else:
+                break
+            beta, here = new, there
+        return beta, here
+
+    def scaled(self) -> tuple[Vector, Derivatives]:
+        """The Gaussian family's exact maximum of n log psi - beta' curvature beta / 2, psi being the last of beta."""
+        p = len(self._units.columns)
+        curvature = RIDGE * np.eye(p) - self.at(np.zeros(p)).hessian[:p, :p]
+        direction = np.linalg.solve(curvature, np.eye(p)[-1])
+        beta: Vector = np.sqrt(self._design.rows / direction[-1]) * direction
+        return beta, self.at(beta)
+
+
+def _first(design: Design, units: Units, family: Family) -> Vector:
+    """One step of penalised reweighted least squares from linear predictors near the responses (as R's glm does)."""
+    p = len(units.columns)
+    curvature, slope = RIDGE * np.eye(p), np.zeros(p)
+    for block in blocks(design, units):
+        eta = family.first_eta(block.y)
+        _, first, second = family.derivatives(eta, block.y, block.weights, 2)
+        curvature -= block.x.T @ (block.x * second[:, None])
+        slope += block.x.T @ (first - second * (eta - block.offset))
+    return np.asarray(np.linalg.solve(curvature, slope), dtype=np.float64)

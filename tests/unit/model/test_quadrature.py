@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import expit, log_expit, logsumexp
 
+from fedglmm_secure.errors import FitError
 from fedglmm_secure.model import tiles as tiling
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
@@ -274,6 +275,15 @@ def test_extreme_linear_predictors_stay_finite(intercept: float, nodes: int, ter
     assert np.isfinite(fit.value)
     assert np.isfinite(fit.gradient).all()
     assert np.isfinite(fit.hessian).all()
+
+
+@pytest.mark.parametrize("terms", [1, 2])
+@pytest.mark.parametrize("intercept", [400.0, 800.0])
+def test_a_poisson_mean_out_of_range_is_refused(intercept: float, terms: int) -> None:
+    design, pattern = random_design(2, [3, 4, 500], q=terms, family="poisson"), Pattern((terms,))
+    theta = np.r_[intercept, 1.0, 1.0, np.full(pattern.size, 0.5)]
+    with pytest.raises(FitError, match="out of range"):
+        log_likelihood(design, plain_units(design), FAMILIES["poisson"], pattern, theta, 3)
 
 
 def test_modes_are_stationary_points() -> None:

@@ -1,0 +1,157 @@
+"""The documents say what the code does: links, names of tests, tables of states, worked examples, exit codes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedglmm_secure import canonical
+from fedglmm_secure.model import questions
+from fedglmm_secure.securesum import Coordinator, Policy, SigningIdentity, Site, Terms, states
+from fedglmm_secure.wire import limits, status
+
+ROOT = Path(__file__).parents[2]
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*GUIDES, *sorted((ROOT / "docs" / "adr").glob("*.md"))]
+PROTOCOL = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" not in target and not target.startswith("#"):
+            assert (document.parent / target.partition("#")[0]).exists(), target
+
+
+@pytest.mark.parametrize("document", GUIDES, ids=lambda path: path.name)
+def test_every_file_that_is_named_exists(document: Path) -> None:
+    """Names such as `model/laplace.py` or `threat-model.md`: the end of the path of some file in the repository.
+
+    Decision records may name files that no longer, or must never, exist.
+    """
+    folders = ("coordinator", "docs", "evaluation", "examples", "fedglmm_secure", "proto", "site", "tests")
+    paths = ["/" + str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).rglob("*.*")]
+    named = re.findall(r"`([\w./-]+\.(?:py|md|proto))(?:::\w+)?`", document.read_text(encoding="utf-8"))
+    assert [name for name in named if not any(path.endswith("/" + name) for path in paths)] == []
+
+
+def test_every_test_that_is_named_exists() -> None:
+    tests = {path.name: functions(path) for path in (ROOT / "tests").rglob("test_*.py")}
+    named = re.findall(r"`([\w/]*?)(test_\w+\.py)?(?:::(test_\w+))?`", PROTOCOL)
+    found, file = 0, ""
+    for _, named_file, test in named:
+        file = named_file or file
+        if test:
+            assert test in tests[file], f"{file}::{test}"
+            found += 1
+    assert found >= 35
+
+
+def functions(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize(("title", "table"), [("### Site", states.SITE), ("### Coordinator", states.COORDINATOR)])
+def test_state_tables_are_those_of_the_code(title: str, table: dict) -> None:
+    section = PROTOCOL.partition(f"\n{title}\n")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| ([A-Z_]+) \| ([A-Z_]+) \| ([A-Z_]+) \|$", section, re.MULTILINE)
+    assert rows == [(state.name, event.name, then.name) for (state, event), then in table.items()]
+    for state in {state for state, _ in table}:
+        assert f"{state.name}: {state.value}" in " ".join(section.split())
+
+
+def hexadecimal(after: str) -> bytes:
+    """The bytes of the indented example below ``after``: on each line what stands before two spaces and a comment."""
+    block = PROTOCOL.partition(after)[2].partition("\n\n")[2].partition("\n\n")[0]
+    return bytes.fromhex("".join(re.split("  +", line.strip())[0] for line in block.splitlines()))
+
+
+def test_the_canonical_examples_are_what_the_code_gives() -> None:
+    fields = ["fedglmm", 7, b"\x00\xff", 0.5, ["a", "b"]]
+    assert hexadecimal("these 92 bytes:") == canonical.encode(fields)
+    question = questions.MarginalDerivatives((0.5,), 1, (0,), (3.0,), "all")
+    assert hexadecimal("these 131 bytes:") == questions.encode(question)
+
+
+def test_canonical_fields_of_every_question_are_documented() -> None:
+    for kind in (
+        questions.Describe,
+        questions.MarginalDerivatives,
+        questions.HeldOutLikelihood,
+        questions.WorkingDerivatives,
+    ):
+        assert f'| {kind.__name__} | `["{kind.kind}"' in PROTOCOL
+
+
+def test_the_worked_example_is_what_the_code_gives() -> None:
+    written = example()
+    signing = {name: SigningIdentity.from_private_bytes(bytes([i]) * 32) for i, name in enumerate("abc", 1)}
+    roster = tuple((name, key.public_bytes) for name, key in signing.items())
+    terms = Terms("masking", bytes(range(32)), roster, minimum_sites=3, max_sums=5)
+    coordinator = Coordinator(terms)
+    sites = {}
+    for i, name in enumerate("abc", 1):
+        sites[name] = Site(terms, signing[name], Policy(), drawn(0x10 + i, 0x20 + i))
+        hello = sites[name].hello()
+        assert signing[name].public_bytes.hex() == written[f"roster key {name}"]
+        assert hello.mask_public_key.hex() == written[f"mask key {name}"]
+        coordinator.receive_hello(hello)
+    offer = coordinator.offer(drawn(0x30))
+    assert offer.hellos[0].signature.hex() == written["signature of a"]
+    for site in sites.values():
+        site.open(offer)
+    assert coordinator.session_id.hex() == written["session_id"]
+    question = questions.encode(questions.Describe())
+    assert question.hex() == written["question"]
+    assert canonical.digest("fedglmm/securesum/v1/question", question).hex() == written["question_digest"]
+    request = coordinator.begin(question, 2)
+    for name, answer in (("a", [1.5, -0.25]), ("b", [100.0, 2.0**-44]), ("c", [0.0, -1e6])):
+        assert sites[name].receive(request) is None
+        record, sent = sites[name].answer(np.array(answer), ("first", "second"))
+        assert record.context.hex() == written["context"]
+        assert sent.vector.hex() == written[f"contribution {name}"]
+        coordinator.receive(sent)
+    assert coordinator.total().tolist() == [101.5, -1000000.25]
+
+
+def example() -> dict[str, str]:
+    """The lines `name   hexadecimal` of the worked example, continued lines joined."""
+    section = PROTOCOL.partition("## A worked example")[2].partition("\n## ")[0]
+    written: dict[str, str] = {}
+    name = ""
+    for line in section.splitlines():
+        found = re.fullmatch(r"    (\S.{0,15}?\S)?\s+((?:[0-9a-f]+ ?)+)", line)
+        if found:
+            name = found[1] or name
+            written[name] = written.get(name, "") + found[2].replace(" ", "")
+    return written
+
+
+def drawn(*values: int):
+    """A source of randomness: 32 times each value, in turn."""
+    left = list(values)
+    return lambda size: bytes([left.pop(0)]) * size
+
+
+def test_exit_codes_and_statuses_are_those_of_the_code() -> None:
+    rows = {row.error.__name__: row for row in status.TABLE}
+    documented = re.findall(r"^\| (\w+Error) \| (\d) \| ([A-Z_]+) \|", PROTOCOL, re.MULTILINE)
+    assert {name for name, _, _ in documented} == set(rows) - {"FedglmmError"}
+    for name, code, grpc_status in documented:
+        row = rows[name]
+        assert (row.error.exit_code, int(row.category), row.status) == (int(code), int(code), grpc_status)
+
+
+def test_limits_are_those_of_the_code() -> None:
+    assert f"| nodes on the wire | 1 to {limits.MAX_NODES} |" in PROTOCOL
+    assert f"| message | {limits.MAX_MESSAGE_BYTES // 2**20} MiB |" in PROTOCOL
+    assert f"| result | {limits.MAX_RESULT_BYTES // 2**20} MiB |" in PROTOCOL
+    assert f"| sentence | {limits.MAX_SENTENCE_BYTES} bytes |" in PROTOCOL
+    assert f"| poll | {limits.POLL_SECONDS:g} s |" in PROTOCOL
+    assert f"| call | {limits.CALL_SECONDS:g} s |" in PROTOCOL
