@@ -29,6 +29,10 @@ class RefusalError(FedglmmError):
     exit_code = 3
 
 
+class OwnRowsError(RefusalError):
+    """A site refuses because of its own rows. That it does is told to others; the sentence is for the site alone."""
+
+
 class FitError(FedglmmError):
     """The fit has no answer: not converged, separated, or nothing left to estimate (exit code 4)."""
 

@@ -80,7 +80,6 @@ def simulated(rows: int, columns: int) -> tuple[pd.DataFrame, Study]:
                 "g": {"type": "group"},
                 **{name: {"type": "numeric", "range": [-6, 6]} for name in names},
             },
-            "sites": [{"name": name} for name in "abc"],
         },
         "bench",
     )

@@ -28,10 +28,10 @@ from scipy.stats import chi2
 
 from fedglmm_secure import Study, ring
 from fedglmm_secure.estimate import estimator
-from fedglmm_secure.model.answers import answer
 from fedglmm_secure.rehearsal import rehearse_in_memory
 from fedglmm_secure.securesum.messages import Contribution
 from fedglmm_secure.study import parse_table
+from fedglmm_secure.study.site_rows import SiteRows
 from fedglmm_secure.wire import codec
 from fedglmm_secure.wire.records import read_transcript
 
@@ -95,18 +95,18 @@ def sent_vectors(transcript: list[tuple[str, bytes]]) -> Vectors:
 
 def true_vectors(study: Study, tables: Mapping[str, pd.DataFrame]) -> Vectors:
     """What each site had to hide: the same fit, run on the answers in the clear."""
-    designs = {name: study.design(table, name, name) for name, table in tables.items()}
-    vectors: Vectors = {name: [] for name in designs}
+    sites = {name: SiteRows(study, study.design(table, name, name), name) for name, table in tables.items()}
+    vectors: Vectors = {name: [] for name in sites}
     generator = estimator(study, lambda _: None)
     question = next(generator)
     while True:
         names = question.slots(study.layout)
         total = ring.encode(np.zeros(len(names)), names)
-        for site, design in designs.items():
-            vectors[site].append(ring.encode(answer(question, study.layout, design), names))
+        for site, rows in sites.items():
+            vectors[site].append(ring.encode(rows.answer(question), names))
             total = ring.add(total, vectors[site][-1])
         try:
-            question = generator.send(ring.decode_sum(total, len(designs)))
+            question = generator.send(ring.decode_sum(total, len(sites)))
         except StopIteration:
             return vectors
 

@@ -59,8 +59,9 @@ def _check_comparable(smaller: Result, larger: Result) -> None:
                 f"the fits have different {what} ({smaller[key]} and {larger[key]}), so they are not of the same data; "
                 "fit both to the same rows"
             )
-    if smaller["model"]["family"] != larger["model"]["family"]:
-        raise InputError("the fits have different families; compare models of one family")
+    for key, what in (("family", "families"), ("offset", "offsets"), ("weights", "weights"), ("trials", "trials")):
+        if smaller["model"].get(key) != larger["model"].get(key):
+            raise InputError(f"the fits have different {what}; compare models that differ in their formulas alone")
     if smaller["model"]["nodes"] != larger["model"]["nodes"] and smaller["random_effects"]:
         raise InputError("the fits have different numbers of quadrature nodes; fit both with the same")
     if larger["n_parameters"] == smaller["n_parameters"]:

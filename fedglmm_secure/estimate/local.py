@@ -49,17 +49,19 @@ class _Estimates:
 
 
 def _estimates(layout: Layout, result_json: str) -> _Estimates:
+    q = len(layout.terms)
     try:
         result = json.loads(result_json)
         effects = {str(effect["name"]): float(effect["estimate"]) for effect in result["fixed_effects"]}
-        random = result["random_effects"][0] if layout.terms else {"std_dev": [], "correlation": []}
-        sd, correlation = np.array(random["std_dev"], dtype=float), np.array(random["correlation"], dtype=float)
+        random = result["random_effects"][0] if q else {"std_dev": [], "correlation": []}
+        sd = np.array([float(value) for value in random["std_dev"][: q + 1]])
+        correlation = np.array([[float(value) for value in row[: q + 1]] for row in random["correlation"][: q + 1]])
         phi = float(result["residual_std_dev"] or 1.0) if layout.family == "gaussian" else 1.0
-        values, vectors = np.linalg.eigh(np.outer(sd, sd) * correlation.reshape(len(sd), len(sd)))
-    except (ValueError, KeyError, IndexError, TypeError, np.linalg.LinAlgError):
+        values, vectors = np.linalg.eigh(np.outer(sd, sd) * correlation.reshape(q, q))
+    except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError, np.linalg.LinAlgError):
         raise PeerError("the coordinator's result is not one of this format; use the same version everywhere") from None
     numbers = [phi, *effects.values(), *values.tolist()]
-    if not set(effects) <= set(layout.columns) or len(sd) != len(layout.terms) or not all(map(math.isfinite, numbers)):
+    if not set(effects) <= set(layout.columns) or not all(map(math.isfinite, numbers)) or phi <= 0.0:
         raise PeerError("the coordinator's result does not fit the study's model; do not trust this coordinator")
     kept = tuple(i for i, name in enumerate(layout.columns) if name in effects)
     beta = np.array([effects[layout.columns[i]] for i in kept])

@@ -55,7 +55,8 @@ def penalty_path(study: Study, start: Start, trace: Trace) -> Generator[Question
     chosen = min(fits, key=lambda penalty: _loss(points[penalty], study.model.selection))  # (3)
     best = fits[chosen]
     if validating:
-        best = yield from maximise(best.objective, start, best.theta, study.model, trace)
+        # from the start again: at the training rows' own theta the validation rows would follow by subtraction
+        best = yield from maximise(best.objective, start, start.theta, study.model, trace)
     return best, tuple(points[penalty] for penalty in _penalties(study))
 
 

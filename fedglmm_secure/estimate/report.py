@@ -43,7 +43,16 @@ def reported(study: Study, start: Start, maximum: Maximum, trace: Trace, path: t
             study.study.rehearsal_of or study.hexdigest,
             rehearsal=study.study.rehearsal_of is not None,
         ),
-        model=ModelName(model.formula, model.family, model.method, model.nodes, maximum.objective.penalty),
+        model=ModelName(
+            model.formula,
+            model.family,
+            model.method,
+            model.nodes,
+            maximum.objective.penalty,
+            model.offset,
+            model.weights,
+            model.trials,
+        ),
         converged=True,
         singular=estimates.singular,
         warnings=_warnings(start, estimates, layout, maximum.objective.penalty),
@@ -100,7 +109,11 @@ def _ratio(effect: FixedEffect) -> Ratio:
 
 
 def _warnings(start: Start, estimates: Estimates, layout: Layout, penalty: float) -> tuple[str, ...]:
-    warnings = []
+    warnings = [
+        f"no row of the pooled data has {level}; if it is the reference, coefficients are relative to another level"
+        for level, count in zip(layout.levels, start.description.level_counts.tolist(), strict=True)
+        if round(count) == 0
+    ]
     if start.dropped_columns:
         warnings.append(
             "fixed-effect model matrix is rank deficient: dropped "
@@ -108,7 +121,9 @@ def _warnings(start: Start, estimates: Estimates, layout: Layout, penalty: float
             + ", which the columns before determine"
         )
     if estimates.singular:
-        warnings.append(f"boundary (singular) fit: a variance component of {layout.group} is estimated as zero")
+        warnings.append(
+            f"boundary (singular) fit: a variance of {layout.group} is estimated as zero, or a correlation as 1 or -1"
+        )
     if penalty:
         warnings.append(
             f"penalised fit: standard errors belong to the penalised likelihood (penalty {penalty:g} on standardised "

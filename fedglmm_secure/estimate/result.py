@@ -28,6 +28,9 @@ class ModelName:
     method: str
     nodes: int
     penalty: float
+    offset: str | None = None
+    weights: str | None = None
+    trials: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from fedglmm_secure.model.design import Design, Layout
 from fedglmm_secure.model.family import FAMILIES
 from fedglmm_secure.model.groups import blocks
 from fedglmm_secure.model.likelihood import log_likelihood
+from fedglmm_secure.model.modes import conditional_modes
 from fedglmm_secure.model.pql import linearised_derivatives
 from fedglmm_secure.model.questions import (
     ALL,
@@ -26,6 +27,9 @@ from fedglmm_secure.model.questions import (
 from fedglmm_secure.model.units import Units
 from fedglmm_secure.model.working import working_model
 from fedglmm_secure.ring import Vector
+
+DECIDED = 15.0
+"""A linear predictor beyond which a row has a weight below e^-15 and is, in effect, a constant."""
 
 
 def part_of(question: Question) -> str:
@@ -55,21 +59,48 @@ def answer(question: Question, layout: Layout, design: Design) -> Vector:
             return _working(question, layout, design)
 
 
-def effective_rows(question: Question, layout: Layout, design: Design) -> float:
-    """How many rows an answer rests on: (sum w)^2 / sum w^2 for the weights w = -l'' at the fixed effects alone.
+@dataclass(frozen=True)
+class Footing:
+    """What an answer rests on, at the least favourable of the question's parameters."""
 
-    Infinite where weights do not depend on parameters (Gaussian), legitimately differ by orders of magnitude (Poisson),
-    or no derivatives are asked for.
+    rows: float
+    """Effective number of rows: (sum w)^2 / sum w^2 for the weights w = -l''."""
+    rows_at_zero: float
+    """The same at parameters of zero: rows differ by their offsets and prior weights alone."""
+    weight: float
+    """The sum of w relative to that at parameters of zero."""
+    far: float
+    """Share of rows whose linear predictor is so far out that they are as good as decided."""
+
+
+def footing(question: Question, layout: Layout, design: Design) -> Footing | None:
+    """On how many rows a site's answer rests; None where weights do not depend on parameters (Gaussian, Describe).
+
+    Looked at for the fixed effects alone, and at the groups' conditional modes, where the answer's weights are taken.
     """
-    if layout.family != "binomial" or not isinstance(question, MarginalDerivatives | WorkingDerivatives):
-        return np.inf
-    p = len(question.columns)
-    beta = np.array(question.theta[:p]) / (question.theta[p] if isinstance(question, WorkingDerivatives) else 1.0)
-    total = squares = 0.0
+    if layout.family == "gaussian" or isinstance(question, Describe):
+        return None
+    p, family, pattern = len(question.columns), FAMILIES[layout.family], Pattern(layout.blocks)
+    thetas = question.thetas if isinstance(question, HeldOutLikelihood) else (question.theta,)
+    psi = question.theta[p] if isinstance(question, WorkingDerivatives) else 1.0
+    sums = np.zeros((2 * len(thetas) + 1, 3))
     for block in blocks(design, _units(question, layout)):
-        weights = -FAMILIES[layout.family].derivatives(block.offset + block.x @ beta, block.y, block.weights, 2)[2]
-        total, squares = total + float(weights.sum()), squares + float(weights @ weights)
-    return total * total / squares if squares > 0.0 else 0.0
+        etas = [np.zeros(block.y.shape)]
+        for theta in np.array(thetas):
+            fixed, s = block.x @ (theta[:p] / psi), block.z @ pattern.factor(theta[len(theta) - pattern.size :])
+            v = conditional_modes(block, family, block.offset + fixed, s)
+            etas += [fixed, fixed + np.sum(s * block.spread(v.T).T, axis=1)]
+        eta = np.array(etas)
+        weights = -family.derivatives(block.offset + eta, block.y, block.weights, 2)[2]
+        sums += np.stack([weights.sum(1), (weights * weights).sum(1), (np.abs(eta) > DECIDED).sum(1)], axis=1)
+    total, squares, far = sums.T
+    effective = np.divide(total * total, squares, out=np.zeros_like(total), where=squares > 0.0)
+    return Footing(
+        float(effective[1:].min()),
+        float(effective[0]),
+        float(total[1:].min() / total[0]),
+        float(far.max()) / design.rows,
+    )
 
 
 def _describe(layout: Layout, design: Design) -> Vector:

@@ -22,6 +22,8 @@ from fedglmm_secure.model.tiles import Tile, tiles
 from fedglmm_secure.model.units import Units
 from fedglmm_secure.ring import Vector
 
+FEW = 4
+"""Tiles that are not worth a pool: handing over the interpreter's lock costs more than a second core brings."""
 NODE_ROWS = 16 * BLOCK_ROWS
 """Rows times nodes worked on at a time in a tensor product."""
 
@@ -49,7 +51,7 @@ def log_likelihood(
 def _of_tiles(parts: list[Tile], family: Family, theta: Vector, rule: Rule) -> list[Derivatives]:
     """One random term: the cores share the tiles, or the pieces of a tile that is one long group; order is kept."""
     long, short = [tile for tile in parts if tile.is_long], [tile for tile in parts if not tile.is_long]
-    if len(short) < 2 and not long:
+    if len(short) < FEW and not long:
         return [marginal_derivatives(tile, family, theta, rule) for tile in short]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return [

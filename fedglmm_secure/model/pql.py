@@ -41,6 +41,7 @@ def working_block(block: Block, family: Family, beta: Vector, s: Matrix) -> Bloc
     v = conditional_modes(block, family, fixed, s)
     eta = fixed + np.sum(s * block.spread(v.T).T, axis=1)
     _, first, second = family.derivatives(eta, block.y, block.weights, 2)
-    response = eta - block.offset - first / second
+    # a weight that underflows to 0 leaves its row without a say, whatever its working response
+    response = eta - block.offset - np.divide(first, second, out=np.zeros_like(first), where=second != 0.0)
     nothing = np.zeros_like(response)
     return replace(block, x=np.column_stack([block.x, -response]), y=nothing, offset=nothing, weights=-second)

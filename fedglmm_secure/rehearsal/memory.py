@@ -19,7 +19,7 @@ from fedglmm_secure.estimate.local import local_report
 from fedglmm_secure.estimate.newton import Report
 from fedglmm_secure.model import questions
 from fedglmm_secure.model.questions import Question
-from fedglmm_secure.rehearsal.source import StudySource, as_study
+from fedglmm_secure.rehearsal.source import StudySource, as_study, check_frame
 from fedglmm_secure.ring import Vector
 from fedglmm_secure.securesum.coordinator import Coordinator
 from fedglmm_secure.securesum.identity import SigningIdentity
@@ -77,6 +77,8 @@ def rehearse_in_memory(
     began = perf_counter()
     given = as_study(study)
     check_tables(given, tables)
+    for name, table in tables.items():
+        check_frame(table, f"the table of {name}")
     identities = {name: identity.generate() for name in tables}
     study = rehearsal_copy(given, identities, protocol)
     sites = {
@@ -106,6 +108,8 @@ def rehearse_in_memory(
 
 def check_tables(study: Study, tables: Mapping[str, object]) -> None:
     """Raise InputError unless there is one table for each site of the roster."""
+    if not isinstance(tables, Mapping):
+        raise InputError(f"tables is a mapping from site to table, not {type(tables).__name__}")
     roster = [site.name for site in study.sites]
     missing = sorted(set(roster) - set(tables))
     unknown = sorted(set(tables) - set(roster))

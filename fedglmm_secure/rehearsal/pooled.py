@@ -9,7 +9,8 @@ import pandas as pd
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.estimate import FitResult, estimator
 from fedglmm_secure.estimate.newton import Report
-from fedglmm_secure.rehearsal.source import StudySource, as_study
+from fedglmm_secure.rehearsal.source import StudySource, as_study, check_frame
+from fedglmm_secure.study import Study
 from fedglmm_secure.study.site_rows import SiteRows
 
 
@@ -22,6 +23,8 @@ def fit_pooled(study: StudySource, table: pd.DataFrame, *, report: Report = lamb
     """
     began = perf_counter()
     study = as_study(study)
+    check_frame(table, "the pooled table")
+    _check_sites(study, table)
     if study.validation is not None:
         raise InputError(
             'model.selection: "validation" needs the sites, which draw their own rows; use rehearse, or select by "aic"'
@@ -35,3 +38,18 @@ def fit_pooled(study: StudySource, table: pd.DataFrame, *, report: Report = lamb
     except StopIteration as end:
         result: FitResult = end.value
     return result.secured("pooled", {}, perf_counter() - began)
+
+
+def _check_sites(study: Study, table: pd.DataFrame) -> None:
+    """A roster says which sites there are, so that groups are nested in the same sites as in a federated fit."""
+    roster = {site.name for site in study.sites}
+    if not roster:
+        return
+    if "site" not in table and len(roster) > 1:
+        raise InputError(
+            "the pooled table has no column site, so equal groups of two sites would be taken for one; add the column, or "
+            "leave [[sites]] out of the study"
+        )
+    unknown = sorted(set(table["site"].dropna().astype(str)) - roster) if "site" in table else []
+    if unknown:
+        raise InputError(f"the pooled table has rows of {', '.join(unknown[:5])}, which the study's roster does not have")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -29,6 +30,7 @@ def make_app(text: str) -> typer.Typer:
 
 def run(app: typer.Typer, program: str) -> NoReturn:
     """Run a command line and leave with its exit code: errors.py names them, 2 is for wrong options too."""
+    os.umask(0o077)  # what a party keeps is for its own eyes
     try:
         sys.exit(app(prog_name=program, standalone_mode=False) or 0)
     except TyperException as error:

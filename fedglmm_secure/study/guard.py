@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fedglmm_secure.errors import PeerError, RefusalError
-from fedglmm_secure.model.answers import part_of
+from fedglmm_secure.errors import OwnRowsError, PeerError, RefusalError
+from fedglmm_secure.model.answers import Footing, part_of
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.description import Description
 from fedglmm_secure.model.design import Layout
@@ -19,11 +19,17 @@ from fedglmm_secure.model.questions import (
     Question,
     WorkingDerivatives,
 )
+from fedglmm_secure.ring import Vector
+from fedglmm_secure.study.formula import SITE
 from fedglmm_secure.study.schema import Disclosure
 from fedglmm_secure.study.study import Study
 
 MAX_PARAMETER = 1e6
 """In standardised units, where estimates are seldom above 5, and some hundreds for nearly collinear columns."""
+GROUPS_PER_COLUMN = 2
+SMALLEST_WEIGHT = 1e-5
+"""Relative to parameters of zero: an outcome of one in 100,000 rows has about four times that."""
+LARGEST_DECIDED_SHARE = 0.05
 ROWS_PER_EFFECTIVE_ROW = 4
 """A small site need not have ``minimum_cell`` effective rows, but a quarter of its rows."""
 _REMEDY = {"parameters": "covariates", "penalties": "penalties, or a larger validation.fraction"}
@@ -37,6 +43,8 @@ def check_question(study: Study, question: Question, number: int) -> None:
     """
     if isinstance(question, Describe) != (number == 1):
         raise PeerError(f"the coordinator asks to {question.kind} in sum {number}; only the first sum describes")
+    if study.layout.group == SITE:
+        check_groups(len(study.sites), len(study.layout.columns), study)
     if isinstance(question, Describe):
         return
     _check_asked(study, question)
@@ -47,7 +55,9 @@ def check_question(study: Study, question: Question, number: int) -> None:
         _check_parameters(study, theta, len(question.columns), isinstance(question, WorkingDerivatives))
     description = Description.unpack(np.array(question.description), study.layout)
     check_cells(description, study.layout, study.disclosure)
-    rows = description.rows * _share(study, part_of(question))
+    if study.layout.group != SITE:
+        check_groups(description.groups, len(question.columns), study)
+    rows = description.rows * min(_share(study, part) for part in (part_of(question), *_other_parts(study)))
     check_rows(len(thetas) if held_out else len(thetas[0]), "penalties" if held_out else "parameters", rows, study)
 
 
@@ -101,17 +111,40 @@ def _share(study: Study, part: str) -> float:
     return {ALL: 1.0, TRAINING: 1.0 - fraction, VALIDATION: fraction}[part]
 
 
-def check_effective_rows(study: Study, effective: float, rows: int) -> None:
-    """Raise RefusalError when a site's answer would rest on too few of its ``rows``.
+def check_footing(study: Study, at: Footing) -> None:
+    """Raise OwnRowsError when a site's answer would rest on too few of its rows.
 
-    At parameters far from any estimate all but a few rows lose their weight, and the derivatives are those rows' own
-    values: a coordinator who lies could single a patient out of the sum (docs/threat-model.md).
+    At parameters far from any estimate rows lose their weight, until the derivatives are few rows' own values, or counts
+    of rows on one side of a plane: a coordinator who lies could single a patient out (docs/threat-model.md). So (1) the
+    weight must be spread, (2) not all but vanish, and (3) hardly any row may be decided (binomial alone: a Poisson
+    mean has no bound).
     """
-    if effective < min(study.disclosure.minimum_cell, rows / ROWS_PER_EFFECTIVE_ROW):
-        raise RefusalError(
+    few = at.rows < min(study.disclosure.minimum_cell, at.rows_at_zero / ROWS_PER_EFFECTIVE_ROW)  # (1)
+    vanished = at.weight < SMALLEST_WEIGHT  # (2)
+    decided = study.model.family == "binomial" and at.far > LARGEST_DECIDED_SHARE  # (3)
+    if few or vanished or decided:
+        raise OwnRowsError(
             "at the parameters that the coordinator asks about, the answer would rest on too few of this site's rows; "
             "if the coordinator is trusted, look for an outlier in a covariate"
         )
+
+
+def check_plausible(description: Description, own_rows: float, own_counts: Vector) -> None:
+    """Raise PeerError for a pooled description that cannot be: counts that are none, or below this site's own."""
+    counts = np.concatenate([[description.rows, description.dropped, description.groups], description.level_counts])
+    if not (np.isfinite(counts).all() and (counts >= 0.0).all() and (np.abs(counts - np.rint(counts)) < 1e-6).all()):
+        raise PeerError(
+            "the coordinator's pooled description holds counts that are none; do not trust this coordinator"
+        )
+    if own_rows > description.rows or (own_counts > description.level_counts + 0.5).any():
+        raise PeerError(
+            "the coordinator's pooled description counts fewer rows than this site alone has; do not trust it"
+        )
+
+
+def _other_parts(study: Study) -> tuple[str, ...]:
+    """Whose derivatives can be had by subtraction: those of the training rows from those of all."""
+    return (TRAINING, VALIDATION) if study.validation is not None else ()
 
 
 def check_cells(description: Description, layout: Layout, disclosure: Disclosure) -> None:
@@ -124,6 +157,22 @@ def check_cells(description: Description, layout: Layout, disclosure: Disclosure
                 f"{level} occurs in fewer than minimum_cell = {disclosure.minimum_cell} rows of the pooled data; "
                 "merge this level with another, or leave the variable out"
             )
+
+
+def check_groups(groups: float, columns: int, study: Study) -> None:
+    """Raise RefusalError when the sums of a linear mixed model would determine each group's own averages.
+
+    Its Hessian at any parameters is a combination of the same outer products, one a group, with weights that depend on
+    Lambda: from a few evaluations they can be told apart while groups are few beside columns (docs/threat-model.md).
+    """
+    linear = study.model.family == "gaussian" or study.model.method == "pql"
+    if not linear or not study.layout.terms or study.disclosure.few_groups == "allow":
+        return
+    if groups * len(study.layout.terms) < GROUPS_PER_COLUMN * columns:
+        raise RefusalError(
+            f"{groups:.0f} groups are few beside {columns} columns: the sums of a linear mixed model would let each group's "
+            'averages be computed; use fewer covariates, or set disclosure.few_groups = "allow" if every site may accept it'
+        )
 
 
 def check_rows(count: int, what: str, rows: float, study: Study) -> None:

@@ -78,6 +78,8 @@ def _certificate(value: str) -> str:
 def _levels(value: object) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not value:
         raise problem('must be a list of levels, such as ["no", "yes"]')
+    if len(value) > MAX_LEVELS:
+        raise problem(f"must be at most {MAX_LEVELS} levels, not {len(value)}")
     for level in value:
         if not isinstance(level, (str, int, float)) or (isinstance(level, float) and not math.isfinite(level)):
             raise problem(f"must hold text or numbers, not {level!r}")
@@ -238,6 +240,8 @@ class Disclosure(Table):
 
     minimum_cell: Annotated[Whole, AfterValidator(_between(1, 1_000_000))] = 3
     maximum_parameters_per_row: Annotated[Real, AfterValidator(_between(1e-6, 1))] = 0.33
+    few_groups: Literal["refuse", "allow"] = "refuse"
+    """Whether a linear mixed model may be fitted to so few groups that its sums determine each group's averages."""
 
 
 class Coordinator(Table):

@@ -33,7 +33,7 @@ from fedglmm_secure.study.schema import (
 )
 from fedglmm_secure.study.split import DividableDesign, split
 
-MAX_BYTES = 4_000_000
+MAX_BYTES = 1_000_000
 """255 certificates and keys are well below 1 MB; what is larger is not a study."""
 
 

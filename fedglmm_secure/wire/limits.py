@@ -11,6 +11,9 @@ MAX_SENTENCE_BYTES = 2000
 MAX_RESULT_BYTES = 8 * 2**20
 """The result as JSON."""
 
+MAX_ENTRIES = 4096
+"""Entries of theta, columns, description, or thetas of one question: a study has at most 300 columns."""
+
 MAX_NODES = 50
 """Quadrature nodes of one question."""
 

@@ -7,7 +7,8 @@ taken of its canonical bytes, which both ends compute from the question, never f
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import TypeVar
 
 from fedglmm_secure.errors import PeerError
 from fedglmm_secure.model.questions import (
@@ -19,9 +20,10 @@ from fedglmm_secure.model.questions import (
     Question,
     WorkingDerivatives,
 )
-from fedglmm_secure.wire.limits import MAX_NODES
+from fedglmm_secure.wire.limits import MAX_ENTRIES, MAX_NODES
 from fedglmm_secure.wire.v1 import exchange_pb2 as pb
 
+T = TypeVar("T")
 
 _PARTS = {ALL: pb.PART_ALL, TRAINING: pb.PART_TRAINING}
 
@@ -68,15 +70,17 @@ def question_from_pb(message: pb.Question) -> Question:
         case "held_out_likelihood":
             asked = message.held_out_likelihood
             return HeldOutLikelihood(
-                tuple(_finite("theta", theta.entries) for theta in asked.thetas),
+                tuple(_finite("theta", theta.entries) for theta in _capped("thetas", asked.thetas)),
                 _nodes(asked.nodes),
-                tuple(asked.columns),
+                tuple(_capped("columns", asked.columns)),
                 _finite("description", asked.description),
             )
         case "working_derivatives":
             working = message.working_derivatives
             return WorkingDerivatives(
-                _finite("theta", working.theta), tuple(working.columns), _finite("description", working.description)
+                _finite("theta", working.theta),
+                tuple(_capped("columns", working.columns)),
+                _finite("description", working.description),
             )
         case _:
             raise PeerError("the coordinator asks an unknown question; use the same version everywhere")
@@ -89,7 +93,7 @@ def _marginal_derivatives(asked: pb.MarginalDerivatives) -> MarginalDerivatives:
     return MarginalDerivatives(
         _finite("theta", asked.theta),
         _nodes(asked.nodes),
-        tuple(asked.columns),
+        tuple(_capped("columns", asked.columns)),
         _finite("description", asked.description),
         part,
     )
@@ -101,8 +105,14 @@ def _nodes(nodes: int) -> int:
     return nodes
 
 
-def _finite(name: str, values: Iterable[float]) -> tuple[float, ...]:
-    numbers = tuple(values)
+def _capped(name: str, values: Sequence[T]) -> Sequence[T]:
+    if len(values) > MAX_ENTRIES:
+        raise PeerError(f"the coordinator's {name} has {len(values)} entries, more than any study needs")
+    return values
+
+
+def _finite(name: str, values: Sequence[float]) -> tuple[float, ...]:
+    numbers = tuple(_capped(name, values))
     if not all(map(math.isfinite, numbers)):
         raise PeerError(f"the coordinator's {name} holds a number that is not finite")
     return numbers

@@ -49,15 +49,20 @@ def category_of(error: FedglmmError) -> pb.Category:
 def from_status(status: str, sentence: str) -> FedglmmError:
     """The error that a gRPC status name stands for; an unknown status is a violation of the protocol."""
     classes = {row.status: row.error for row in TABLE} | _BY_TRANSPORT
-    return classes.get(status, PeerError)(sentence)
+    return classes.get(status, PeerError)(printable(sentence))
 
 
 def from_category(category: int, sentence: str) -> FedglmmError:
     """The error that a category stands for; PeerError for a category that does not exist."""
     for row in TABLE:
         if row.category == category:
-            return row.error(sentence)
+            return row.error(printable(sentence))
     return PeerError(f"the peer stopped with an unknown category {category}; use the same version everywhere")
+
+
+def printable(sentence: str) -> str:
+    """A peer's sentence as one line without control characters: it is shown on a terminal."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in sentence).split())
 
 
 def clip_sentence(sentence: str) -> str:

@@ -66,8 +66,8 @@ def join(
             finished = Agent(
                 approved, SiteRows(approved, design, site.name), site, link=link, journal=journal, say=say
             ).run()
-    report = local_report(approved, site.name, design, site.sums, finished.result_json)
     (out / "result.json").write_text(finished.result_json, encoding="utf-8")
+    report = local_report(approved, site.name, design, site.sums, finished.result_json)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if not quiet:
         print(f"{site.name}: {design.rows} rows used, {site.sums} sums answered; result, report and journal in {out}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from fedglmm_secure.errors import FedglmmError, FitError, InputError, PeerError, RefusalError
+from fedglmm_secure.errors import FedglmmError, FitError, InputError, OwnRowsError, PeerError, RefusalError
 
 
 def outward(error: FedglmmError) -> FedglmmError:
     """What may be told to others of an error at this site: nothing that its own table has a part in."""
     match error:
+        case OwnRowsError():
+            return RefusalError("a question would rest on too few of its own rows; its operator has the details")
         case RefusalError() | PeerError():
             return error  # made of the study, pooled counts and messages only
         case InputError():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fedglmm_secure import FitResult, Study, fit_pooled, rehearse
-from fedglmm_secure.errors import FitError
+from fedglmm_secure.errors import FitError, InputError
 
 RANGES = {"x1": (-1e4, 1e4), "x2": (-10.0, 10.0), "n": (1.0, 1e6)}
 
@@ -176,10 +176,18 @@ def test_linear_predictors_beyond_700_are_no_obstacle() -> None:
 
 def test_one_group_alone_gives_a_singular_fit_or_a_sentence() -> None:
     frame = data(sigma=0.0)
-    frame["g"] = 1
+    frame["g"], frame["site"] = 1, "east"
     given = study("y ~ x1 + (1 | g)")
-    result = fit_pooled(given, frame.drop(columns="site"))
+    result = fit_pooled(given, frame)
     assert result.singular
+
+
+def test_a_pooled_table_says_whose_rows_it_holds() -> None:
+    given, frame = study("y ~ x1 + (1 | g)"), data()
+    with pytest.raises(InputError, match="no column site"):
+        fit_pooled(given, frame.drop(columns="site"))
+    with pytest.raises(InputError, match="rows of south"):
+        fit_pooled(given, frame.replace({"site": {"west": "south"}}))
 
 
 def test_weights_count_as_repeated_rows() -> None:

@@ -64,6 +64,7 @@ def test_an_equal_likelihood_on_the_boundary_is_no_evidence() -> None:
         ({"random_effects": [{"group": "site", "terms": ["Intercept", "a", "b"]}]}, "more than one random term"),
         ({"model": LARGE["model"] | {"penalty": 1.0}}, "penalised or has no likelihood"),
         ({"model": LARGE["model"] | {"family": "poisson"}}, "different families"),
+        ({"model": LARGE["model"] | {"offset": "log_time"}}, "different offsets"),
         ({"model": LARGE["model"] | {"nodes": 9}}, "different numbers of quadrature nodes"),
         ({"model": LARGE["model"] | {"formula": "death ~ ..."}}, "neither model is nested"),
     ],

@@ -23,7 +23,6 @@ def study(family: str, formula: str) -> Study:
             "study": {"id": "local"},
             "model": {"formula": formula, "family": family},
             "variables": {"y": outcome, "x": {"type": "numeric", "range": [-5, 5]}, "g": {"type": "group"}},
-            "sites": [{"name": name} for name in "abc"],
         },
         "local.toml",
     )

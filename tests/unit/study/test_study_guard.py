@@ -178,3 +178,24 @@ def test_rows_are_counted_by_part() -> None:
 
 def test_an_empty_cell_discloses_nobody() -> None:
     check_question(STUDY, replace(GOOD, description=describe(100, [60, 40, 100, 0])), 2)
+
+
+@pytest.mark.parametrize(("groups", "refused"), [(3.0, True), (7.0, True), (8.0, False)])
+def test_few_groups_of_a_linear_mixed_model_would_be_told_apart(groups: float, refused: bool) -> None:
+    """Three columns and psi: the pooled sums of seven groups or fewer determine each group's averages."""
+    data = STUDY.model_dump()
+    data["model"] |= {"family": "gaussian", "method": "laplace", "nodes": 1}
+    data["variables"]["y"] = {"type": "numeric", "range": [0, 10]}
+    gaussian = Study.from_dict(data, "gaussian.toml")
+    p = len(gaussian.layout.columns)
+    description = Description(
+        100.0, 0.0, groups, np.full(len(gaussian.layout.levels), 50.0), np.zeros(p), np.full(p, 100.0)
+    )
+    question = MarginalDerivatives((0.1,) * (p + 1), 1, tuple(range(p)), tuple(description.vector().tolist()))
+    if refused:
+        with pytest.raises(RefusalError, match="few beside 4 columns"):
+            check_question(gaussian, question, 2)
+        data["disclosure"]["few_groups"] = "allow"
+        check_question(Study.from_dict(data, "gaussian.toml"), question, 2)
+    else:
+        check_question(gaussian, question, 2)
