@@ -28,9 +28,9 @@ class Comparison:
 def compare_results(first: Result, second: Result) -> Comparison:
     """Test two fits in the form of result.json. Raises InputError when they cannot be compared.
 
-    (1) Both must be unpenalised maximum-likelihood fits of one family to the same rows. (2) One must hold all effects of
-    the other. (3) With r extra random terms the chi-square statistic's distribution is, for one more random term, the
-    50:50 mixture of chi-square(df - 1) and chi-square(df) (Self and Liang 1987, JASA 82:605; Stram and Lee 1994,
+    (1) Both must be unpenalised maximum-likelihood fits of one family to the same rows. (2) One must hold all effects
+    of the other. (3) With r extra random terms the chi-square statistic's distribution is, for one more random term,
+    the 50:50 mixture of chi-square(df - 1) and chi-square(df) (Self and Liang 1987, JASA 82:605; Stram and Lee 1994,
     Biometrics 50:1171).
     """
     smaller, larger = sorted((first, second), key=lambda fit: int(fit["n_parameters"]))

@@ -15,7 +15,7 @@ from fedglmm_secure.ring import Vector
 
 CONFIDENCE = 0.95
 SINGULAR = 1e-4
-"""lme4's isSingular: a diagonal entry of Lambda (relative to the residual scale, if there is one) below this is zero."""
+"""lme4's isSingular: a diagonal entry of Lambda (relative to the residual scale, if any) below this is zero."""
 
 
 @dataclass(frozen=True)

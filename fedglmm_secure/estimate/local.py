@@ -24,7 +24,8 @@ FORMAT = "fedglmm-site-report/1"
 def local_report(study: Study, site: str, design: Design, sums: int, result_json: str) -> dict[str, object]:
     """A site's rows, its part in the sums, and the conditional modes of its own groups at the public estimates.
 
-    A group's ``mode`` holds its random effects (lme4's ranef) and ``std_dev`` their spread given the data. Raises PeerError for a result that does not fit the study.
+    A group's ``mode`` holds its random effects (lme4's ranef) and ``std_dev`` their spread given the data. Raises
+    PeerError for a result that does not fit the study.
     """
     estimates = _estimates(study.layout, result_json)
     return {
@@ -40,7 +41,7 @@ def local_report(study: Study, site: str, design: Design, sums: int, result_json
 
 @dataclass(frozen=True)
 class _Estimates:
-    """The public estimates in the units of the table: beta of the kept columns, a root of the covariance, phi (or 1)."""
+    """The public estimates in the units of the table: beta of the kept columns, a root of the covariance, phi or 1."""
 
     columns: tuple[int, ...]
     beta: Vector

@@ -77,9 +77,10 @@ def maximise(
 ) -> Generator[Question, Vector, Maximum]:
     """Maximise the objective from ``theta``, over a ``part`` of the rows (docs/mathematics.md, section 4).
 
-    At most ``max_rounds`` times: (1) evaluate value, gradient and Hessian at theta; (2) accept it, or go back and shrink
-    the radius; (3) converged when, at the very theta that was evaluated, the Newton decrement is at most ``tolerance``,
-    the gradient below 1e-6 and the maximum within 1e-8 standard errors; (4) stop if an estimate runs away; (5) step.
+    At most ``max_rounds`` times: (1) evaluate value, gradient and Hessian at theta; (2) accept it, or go back and
+    shrink the radius; (3) converged when, at the very theta that was evaluated, the Newton decrement is at most
+    ``tolerance``, the gradient below 1e-6 and the maximum within 1e-8 standard errors; (4) stop if an estimate runs
+    away; (5) step.
 
     Raises FitError when an estimate runs away or ``max_rounds`` evaluations did not suffice.
     """

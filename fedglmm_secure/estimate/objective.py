@@ -17,8 +17,8 @@ from fedglmm_secure.ring import Vector
 class Objective:
     """log-likelihood - penalty * (sum of squares of the standardised coefficients, intercept and psi excepted).
 
-    psi = 1 / phi is the inverse residual scale: for the Gaussian family the coefficient of the response (see Design), for
-    the ``working`` model of penalised quasi-likelihood an entry of theta of its own, after beta.
+    psi = 1 / phi is the inverse residual scale: for the Gaussian family the coefficient of the response (see Design),
+    for the ``working`` model of penalised quasi-likelihood an entry of theta of its own, after beta.
     """
 
     layout: Layout

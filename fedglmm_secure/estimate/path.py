@@ -17,6 +17,9 @@ from fedglmm_secure.model.questions import ALL, TRAINING, HeldOutLikelihood, Que
 from fedglmm_secure.ring import Vector
 from fedglmm_secure.study import Study
 
+REFIT_OFFSET = 0.01
+"""Relative: a site refuses all rows at a theta at which it answered for the training rows."""
+
 Points = tuple[PathPoint, ...]
 Fits = dict[float, Maximum]
 
@@ -55,8 +58,9 @@ def penalty_path(study: Study, start: Start, trace: Trace) -> Generator[Question
     chosen = min(fits, key=lambda penalty: _loss(points[penalty], study.model.selection))  # (3)
     best = fits[chosen]
     if validating:
-        # from the start again: at the training rows' own theta the validation rows would follow by subtraction
-        best = yield from maximise(best.objective, start, start.theta, study.model, trace)
+        # near the training rows' estimate, not at it: there the validation rows' share would follow by subtraction
+        near = best.theta + REFIT_OFFSET * np.abs(best.theta)
+        best = yield from maximise(best.objective, start, near, study.model, trace)
     return best, tuple(points[penalty] for penalty in _penalties(study))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+from scipy.optimize import brentq
 
 from fedglmm_secure.errors import FitError
 from fedglmm_secure.estimate.trust_region import Step, propose
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives, unpack_symmetric
-from fedglmm_secure.model.description import Description, from_grid_scale, grid, grid_scale
+from fedglmm_secure.model.description import Description, grid
 from fedglmm_secure.model.design import Index, Layout, Matrix
 from fedglmm_secure.model.units import Units
 from fedglmm_secure.ring import Vector
@@ -22,8 +22,11 @@ RANK_TOLERANCE = 1e-10
 
 Grid = tuple[tuple[float, ...], ...]
 
-FINE_POINTS = 1001
-"""Where a spline through the grid is looked at: a hundredth of log sigma apart, and the next step is Newton's."""
+LOG_PRECISIONS = (np.log(1e-8), np.log(1e10))
+"""Between which the precision of a group's intercept is looked for."""
+LARGEST_START = 3.0
+LONGEST_SHARE = 1.5
+"""How far beta is carried beyond its value at the larger of the two points."""
 LONGEST_STEP = 1.0 / 3.0
 """From a point of the grid, relative to the standard deviations there: neighbours are a factor 3 apart."""
 
@@ -58,7 +61,7 @@ class Start:
             Profile.of(restricted(Derivatives.unpack(row, P), kept), len(columns), rows)
             for row in total[head + triangle :].reshape(len(points), size)
         ]
-        beta, tau = first_point(points, profiles, pattern)
+        beta, tau = first_point(points, profiles, pattern, description.groups)
         units = description.units(layout, columns)
         ranged = Units.of_ranges(layout, columns).to_table(pattern) @ np.append(beta, tau)
         theta: Vector = np.asarray(np.linalg.solve(units.to_table(pattern), ranged), dtype=np.float64)
@@ -127,20 +130,40 @@ class Profile:
         return tau, Step(unit * step.step, step.predicted, step.bounded)
 
 
-def first_point(points: Grid, profiles: list[Profile], pattern: Pattern) -> tuple[Vector, Vector]:
-    """beta and tau at which the working model is largest.
+def first_point(points: Grid, profiles: list[Profile], pattern: Pattern, groups: float) -> tuple[Vector, Vector]:
+    """beta and tau at which the working model is about largest.
 
-    With one random term it is the maximum of a spline through the points, which may be 0 itself. With several it is
-    the best that one step from any point reaches.
+    With one random term by its moments (``from_moments``), otherwise the best that one step from any point reaches.
     """
     if pattern.q == 0:
         return profiles[0].beta, np.zeros(0)
-    if pattern.q == 1:
-        at = grid_scale(np.array(points)[:, 0])
-        fine = np.linspace(0.0, at[-1], FINE_POINTS)
-        best = float(fine[np.argmax(CubicSpline(at, [each.value for each in profiles])(fine))])
-        beta = CubicSpline(at, [each.beta for each in profiles])(best)
-        return np.asarray(beta), np.array([from_grid_scale(best)])
+    if len(points) == 2 and pattern.q == 1:
+        none, some = profiles
+        return from_moments(points[1][0], none, some, groups)
     reached = [(profile, *profile.step(np.array(sds), pattern)) for sds, profile in zip(points, profiles, strict=True)]
     profile, tau, step = max(reached, key=lambda each: each[0].value + each[2].predicted)
     return profile.beta + profile.beta_tau @ step.step, pattern.with_positive_diagonal(tau + step.step)
+
+
+def from_moments(sigma: float, none: Profile, some: Profile, groups: float) -> tuple[Vector, Vector]:
+    """beta and the standard deviation of one random term from the working model at 0 and at ``sigma``.
+
+    For G groups of equal precision w, whose squared weighted residuals sum to S, the profile is f(sigma) = -G/2 log(1
+    + sigma^2 w) + sigma^2 S / (2 (1 + sigma^2 w)), with f''(0) = S - G w. The curvature at 0 and the difference
+    between the points give w, and the maximum is at sigma^2 = f''(0) / (G w^2).
+    """
+    curvature, gain = float(none.hessian[0, 0]), some.value - none.value
+
+    def excess(log_w: float) -> float:
+        inflation = 1.0 + sigma**2 * np.exp(log_w)
+        S = curvature + groups * np.exp(log_w)
+        return float(-0.5 * groups * np.log(inflation) + 0.5 * sigma**2 * S / inflation - gain)
+
+    ends = LOG_PRECISIONS
+    if curvature <= 0.0 or not excess(ends[0]) > 0.0 > excess(ends[1]):
+        best, w = (0.0, 1.0) if gain < 0.0 else (sigma, 1.0)
+    else:
+        w = float(np.exp(brentq(excess, *ends)))
+        best = min(float(np.sqrt(curvature / groups)) / w, LARGEST_START)
+    share = (best**2 / (1.0 + best**2 * w)) / (sigma**2 / (1.0 + sigma**2 * w))
+    return none.beta + min(share, LONGEST_SHARE) * (some.beta - none.beta), np.array([best])

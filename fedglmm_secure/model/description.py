@@ -11,37 +11,26 @@ from fedglmm_secure.model.design import Layout
 from fedglmm_secure.model.units import Units
 from fedglmm_secure.ring import Vector
 
-GRID = (0.0, 0.075, 0.15, 0.28, 0.5, 0.9, 1.65, 3.0)
-"""Standard deviations of one random term at which the working model is summed, evenly spread in ``grid_scale``."""
-COARSE_GRID = (0.1, 0.3, 0.9, 2.7)
-"""The same for several random terms, whose combinations would otherwise be too many."""
+NO_SPREAD, LARGE_SPREAD = 0.0, 1.3
+"""Standard deviations of one random term at which the working model is summed."""
+SEVERAL_SPREADS = (0.3, 1.0)
+"""The same for several terms, which all have it."""
+LINEAR_SPREAD = 0.5
+"""The same for the Gaussian family, relative to the residual standard deviation."""
 
 
 def grid(layout: Layout) -> tuple[tuple[float, ...], ...]:
     """Where the working model is summed: the standard deviations of the random terms, in units of ``Layout.z_half``.
 
-    For one term GRID; for several each pair from COARSE_GRID, one for a term and one for all others.
+    Two points and no more, one for the Gaussian family, whose plain sums of products are a point too: from three, the
+    curvatures' differences would let each group's own averages be computed (docs/threat-model.md).
     """
     q = len(layout.terms)
-    if q < 2:
-        return tuple((sigma,) * q for sigma in GRID[: None if q else 1])
-    apart = {
-        tuple(sigma if k == j else common for k in range(q))
-        for common in COARSE_GRID
-        for sigma in COARSE_GRID
-        for j in range(q)
-    }
-    return tuple(sorted(apart))
-
-
-def grid_scale(sigma: Vector) -> Vector:
-    """log(1 + (sigma / 0.05)^2): near 0 like sigma^2, in which the likelihood is smooth, then like log sigma."""
-    return np.asarray(np.log1p((sigma / 0.05) ** 2))
-
-
-def from_grid_scale(position: float) -> float:
-    """The inverse of ``grid_scale``."""
-    return float(0.05 * np.sqrt(np.expm1(position)))
+    if q == 0:
+        return ((),)
+    if layout.family == "gaussian":
+        return ((LINEAR_SPREAD,) * q,)
+    return tuple((sd,) * q for sd in ((NO_SPREAD, LARGE_SPREAD) if q == 1 else SEVERAL_SPREADS))
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class Layout:
     terms: tuple[str, ...]
     """Names of the random terms within ``group`` (q of them)."""
     blocks: tuple[int, ...]
-    """How many consecutive terms are correlated with each other: (2,) for (1 + x | g), (1, 1) for (1 | g) + (0 + x | g)."""
+    """How many consecutive terms are correlated: (2,) for (1 + x | g), (1, 1) for (1 | g) + (0 + x | g)."""
     z_half: tuple[float, ...]
     """Largest magnitude of each random term over the declared ranges."""
     levels: tuple[str, ...]

@@ -86,9 +86,7 @@ class Mode:
         x2 = block.weighted_sums(rows[2] * s.T).transpose(1, 0, 2)
         x3 = _pairs(block, rows[3], s)
         g_t = np.concatenate([x1, Z1[:, a] * v[:, b]], axis=1)
-        g_vt = np.concatenate(
-            [x2, ZS2[:, a, :].transpose(0, 2, 1) * v[:, None, b] + Z1[:, None, a] * unit], axis=2
-        )
+        g_vt = np.concatenate([x2, ZS2[:, a, :].transpose(0, 2, 1) * v[:, None, b] + Z1[:, None, a] * unit], axis=2)
         crossed = unit[:, None, :] * ZS2[:, a, :].transpose(0, 2, 1)[:, None, :, :]
         g_vvtau = ZS3[:, a].transpose(0, 2, 3, 1) * v[:, None, None, b] + crossed + crossed.transpose(0, 2, 1, 3)
         g_vvt = np.concatenate([x3, g_vvtau], axis=3)
@@ -145,7 +143,7 @@ def _along_v(block: Block, at: Mode, pattern: Pattern, m: Matrix) -> Tensor:
 
 
 def _row_terms(block: Block, at: Mode, pattern: Pattern, m: Matrix) -> Matrix:
-    """g_tt + (M : g_vvtt + m . g_vtt) / 2, summed over groups: products of rows, a = (x, z_a v_b) and its companions."""
+    """g_tt + (M : g_vvtt + m . g_vtt) / 2, summed over groups: products of rows (x, z_a v_b) and companions."""
     (a, b), (_, _, l2, l3, l4) = pattern.entries, at.rows
     z_a = block.z[:, a]
     spread_m = block.spread(m.T).T

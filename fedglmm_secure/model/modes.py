@@ -69,6 +69,7 @@ def _climb(slope_and_curvature: Callable[[Matrix], tuple[Matrix, Matrix]], v: Ma
             new_slope, H = slope_and_curvature(trial)
             worse = ~(_length(new_slope) < _length(slope))[:, None]  # True for NaN, which a far step may give
             v, slope = np.where(worse, v, trial), np.where(worse, slope, new_slope)
+            H = np.where(worse[:, :, None], np.eye(v.shape[1]), H)  # a far point's may be singular to rounding
             step = np.where(worse, step / 2.0, _solve(H, new_slope))
     raise FitError("the conditional modes of the random effects were not found: the linear predictor is out of range")
 

@@ -1,8 +1,8 @@
 """Penalised quasi-likelihood: a linear mixed model for the working response (Breslow and Clayton 1993, JASA 88:9).
 
-The fixed point is that of MASS::glmmPQL: at theta the modes are found, the working response zeta = eta + l'/W with weights
-W = -l'' is formed, and the derivatives at theta are those of the weighted linear mixed model for zeta, whose residual
-scale phi is free. All is in Design's form for the Gaussian family, where beta and Lambda are relative to phi.
+The fixed point is that of MASS::glmmPQL: at theta the modes are found, the working response zeta = eta + l'/W with
+weights W = -l'' is formed, and the derivatives at theta are those of the weighted linear mixed model for zeta, whose
+residual scale phi is free. All is in Design's form for the Gaussian family, where beta and Lambda are relative to phi.
 """
 
 from __future__ import annotations

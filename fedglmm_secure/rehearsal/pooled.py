@@ -47,9 +47,10 @@ def _check_sites(study: Study, table: pd.DataFrame) -> None:
         return
     if "site" not in table and len(roster) > 1:
         raise InputError(
-            "the pooled table has no column site, so equal groups of two sites would be taken for one; add the column, or "
-            "leave [[sites]] out of the study"
+            "the pooled table has no column site, so equal groups of two sites would be taken for one; add the column, "
+            "or leave [[sites]] out of the study"
         )
     unknown = sorted(set(table["site"].dropna().astype(str)) - roster) if "site" in table else []
     if unknown:
-        raise InputError(f"the pooled table has rows of {', '.join(unknown[:5])}, which the study's roster does not have")
+        names = ", ".join(unknown[:5])
+        raise InputError(f"the pooled table has rows of {names}, which the study's roster does not have")

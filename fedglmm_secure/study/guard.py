@@ -114,10 +114,10 @@ def _share(study: Study, part: str) -> float:
 def check_footing(study: Study, at: Footing) -> None:
     """Raise OwnRowsError when a site's answer would rest on too few of its rows.
 
-    At parameters far from any estimate rows lose their weight, until the derivatives are few rows' own values, or counts
-    of rows on one side of a plane: a coordinator who lies could single a patient out (docs/threat-model.md). So (1) the
-    weight must be spread, (2) not all but vanish, and (3) hardly any row may be decided (binomial alone: a Poisson
-    mean has no bound).
+    At parameters far from any estimate rows lose their weight, until the derivatives are few rows' own values, or
+    counts of rows on one side of a plane: a coordinator who lies could single a patient out (docs/threat-model.md). So
+    (1) the weight must be spread, (2) not all but vanish, and (3) hardly any row may be decided (binomial alone: a
+    Poisson mean has no bound).
     """
     few = at.rows < min(study.disclosure.minimum_cell, at.rows_at_zero / ROWS_PER_EFFECTIVE_ROW)  # (1)
     vanished = at.weight < SMALLEST_WEIGHT  # (2)
@@ -170,8 +170,9 @@ def check_groups(groups: float, columns: int, study: Study) -> None:
         return
     if groups * len(study.layout.terms) < GROUPS_PER_COLUMN * columns:
         raise RefusalError(
-            f"{groups:.0f} groups are few beside {columns} columns: the sums of a linear mixed model would let each group's "
-            'averages be computed; use fewer covariates, or set disclosure.few_groups = "allow" if every site may accept it'
+            f"{groups:.0f} groups are few beside {columns} columns: the sums of a linear mixed model would let each "
+            'group\'s averages be computed; use fewer covariates, or set disclosure.few_groups = "allow" if every site '
+            "may accept it"
         )
 
 

@@ -47,12 +47,13 @@ class SiteRows:
 
     def _refuse_subtraction(self, question: Question) -> None:
         """All rows less the training rows are the validation rows: never both at one theta."""
-        if isinstance(question, MarginalDerivatives) and self._study.validation is not None:
-            if self._asked.setdefault(question.theta, question.part) != question.part:
-                raise PeerError(
-                    "the coordinator asks for all rows and for the training rows at the same parameters, which would give "
-                    "the validation rows alone; do not trust this coordinator"
-                )
+        if self._study.validation is None or not isinstance(question, MarginalDerivatives):
+            return
+        if self._asked.setdefault(question.theta, question.part) != question.part:
+            raise PeerError(
+                "the coordinator asks for all rows and for the training rows at the same parameters, which would give "
+                "the validation rows alone; do not trust this coordinator"
+            )
 
     def __repr__(self) -> str:
         return "SiteRows(<private>)"

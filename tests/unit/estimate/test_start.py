@@ -14,7 +14,7 @@ from fedglmm_secure.estimate.start import Start
 from fedglmm_secure.model.answers import answer
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
-from fedglmm_secure.model.description import from_grid_scale, grid, grid_scale
+from fedglmm_secure.model.description import grid
 from fedglmm_secure.model.design import Design, Layout
 from fedglmm_secure.model.family import FAMILIES
 from fedglmm_secure.model.likelihood import log_likelihood
@@ -148,15 +148,15 @@ def test_each_number_of_the_description_has_a_name_of_its_own(family: str, q: in
 
 @pytest.mark.parametrize("sites", [1, 5, 30])
 @pytest.mark.parametrize("family", FAMILY_NAMES)
-def test_it_starts_within_three_standard_errors_in_as_many_parameters(family: str, sites: int) -> None:
+def test_it_starts_within_a_few_standard_errors(family: str, sites: int) -> None:
     layout, designs = simulated(family).sites(sites)
-    assert distance(pooled_start(layout, designs), layout, designs) < 3.0
+    assert distance(pooled_start(layout, designs), layout, designs) < 10.0
 
 
 @pytest.mark.parametrize("sigma", [0.05, 0.3, 1.0, 3.0])
-def test_a_linear_mixed_model_starts_almost_at_its_maximum(sigma: float) -> None:
+def test_a_linear_mixed_model_ends_within_twelve_sums_from_one_point(sigma: float) -> None:
     layout, designs = simulated("gaussian", sigma=sigma, groups=60).sites(1)
-    assert distance(pooled_start(layout, designs), layout, designs) < 0.5
+    assert fitted(layout, designs)[1] <= 12
 
 
 def test_without_variation_between_groups_it_starts_at_exactly_zero() -> None:
@@ -214,11 +214,8 @@ def test_an_outcome_that_never_occurs_ends_in_an_error_soon() -> None:
         fitted(layout, designs)
 
 
-def test_the_scale_of_the_grid_and_back() -> None:
-    for sigma in (0.0, 1e-3, 0.2, 3.0):
-        assert from_grid_scale(float(grid_scale(np.array(sigma)))) == pytest.approx(sigma, abs=1e-12)
-
-
-def test_several_terms_are_tried_at_different_standard_deviations() -> None:
-    layout, _ = simulated("binomial", q=2).sites(1)
-    assert {(0.1, 2.7), (2.7, 0.1), (0.9, 0.9)} <= set(grid(layout))
+@pytest.mark.parametrize(("family", "q", "points"), [("gaussian", 1, 1), ("binomial", 1, 2), ("poisson", 2, 2)])
+def test_the_working_model_is_summed_at_too_few_points_to_tell_groups_apart(family: str, q: int, points: int) -> None:
+    """Differences of three curvatures would let each group's averages be computed (docs/threat-model.md)."""
+    layout, _ = simulated(family, q=q).sites(1)
+    assert len(grid(layout)) == points

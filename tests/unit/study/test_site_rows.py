@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fedglmm_secure.errors import RefusalError
+from fedglmm_secure.errors import PeerError, RefusalError
 from fedglmm_secure.model.description import Description
 from fedglmm_secure.model.questions import Describe, MarginalDerivatives
 from fedglmm_secure.study import Study
@@ -76,3 +76,40 @@ def test_a_site_of_three_patients_can_take_part() -> None:
 
 def test_its_representation_shows_no_data() -> None:
     assert repr(site(3)) == "SiteRows(<private>)"
+
+
+def test_planes_that_split_the_rows_without_touching_any_are_refused() -> None:
+    """Far out, a gradient is a count of rows on one side; two planes that differ in one row would single it out."""
+    description = described(60)
+    with pytest.raises(RefusalError, match="too few of this site's rows"):
+        site(60).answer(question(description, (0.3, 106.0, 40.0, 0.0)))
+
+
+def test_weight_that_a_random_effect_takes_away_counts() -> None:
+    description = described(60)
+    far = (200.0, 2.0, 0.0, 0.56)
+    with pytest.raises(RefusalError, match="too few of this site's rows"):
+        site(60).answer(question(description, far))
+
+
+@pytest.mark.parametrize(
+    ("position", "value"), [(0, -1.0), (0, 30.0), (2, 1.5), (3, -5.0), (3, 1.0), (0, float("nan"))]
+)
+def test_a_description_that_cannot_be_is_refused(position: int, value: float) -> None:
+    """Counts below zero, broken or missing, or fewer rows than this site alone has."""
+    description = list(described(60))
+    description[position] = value
+    with pytest.raises(PeerError, match="the coordinator's pooled description"):
+        site(60).answer(question(tuple(description), (0.0, 0.0, 0.0, 0.5)))
+
+
+def test_all_rows_are_not_asked_where_the_training_rows_were() -> None:
+    data = STUDY.model_dump()
+    data["model"] |= {"penalty": [0.0, 1.0], "selection": "validation"}
+    divided = Study.from_dict(data, "rows.toml")
+    rows = SiteRows(divided, divided.design(table(60), "a", "a.csv"), "a")
+    description = rows.answer(Describe())[: len(Description.slots(divided.layout))]
+    asked = question(tuple(description.tolist()), (0.0, 0.1, 0.2, 0.5))
+    rows.answer(replace(asked, part="training"))
+    with pytest.raises(PeerError, match="would give the validation rows alone"):
+        rows.answer(asked)

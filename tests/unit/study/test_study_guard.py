@@ -99,14 +99,15 @@ def test_correlated_terms_have_a_parameter_for_each_entry_of_their_factor() -> N
         check_question(study, replace(question, theta=(0.1,) * 8), 2)
 
 
-def variant(**model: object) -> Study:
+def variant(few_groups: str = "refuse", **model: object) -> Study:
     data = STUDY.model_dump()
     data["model"] |= {"nodes": None} | model
+    data["disclosure"]["few_groups"] = few_groups
     return Study.from_dict(data, "guard.toml")
 
 
 DIVIDED = variant(method="laplace", penalty=[0, 1], selection="validation")
-PQL = variant(method="pql")
+PQL = variant("allow", method="pql")
 MARGINAL = replace(GOOD, nodes=1)
 HELD_OUT = HeldOutLikelihood((GOOD.theta, GOOD.theta), 1, GOOD.columns, GOOD.description)
 WORKING = WorkingDerivatives((0.0, 0.1, 0.2, 1.0, 0.5), GOOD.columns, GOOD.description)
@@ -166,12 +167,14 @@ def test_parameters_are_bounded_in_every_question(study: Study, question: Questi
         check_question(study, question, 2)
 
 
-def test_rows_are_counted_by_part() -> None:
-    """16 rows are enough for four parameters; the 70 % that train and the 30 % that validate are not."""
-    few = describe(16, [8, 8, 8, 8])
-    check_question(DIVIDED, replace(MARGINAL, description=few), 2)
-    with pytest.raises(RefusalError, match="4 parameters for 11 pooled rows"):
-        check_question(DIVIDED, replace(MARGINAL, description=few, part="training"), 2)
+def test_rows_are_counted_by_the_smallest_part() -> None:
+    """16 rows are enough for four parameters; the 30 % that validate are not, and theirs follow by subtraction."""
+    few, enough = describe(16, [8, 8, 8, 8]), describe(60, [30, 30, 30, 30])
+    check_question(STUDY, replace(GOOD, description=few), 2)
+    for part in ("all", "training"):
+        check_question(DIVIDED, replace(MARGINAL, description=enough, part=part), 2)
+        with pytest.raises(RefusalError, match="4 parameters for 5 pooled rows"):
+            check_question(DIVIDED, replace(MARGINAL, description=few, part=part), 2)
     with pytest.raises(RefusalError, match=r"2 penalties for 5 pooled rows, .* use fewer penalties, or a larger"):
         check_question(DIVIDED, replace(HELD_OUT, description=few), 2)
 
@@ -185,7 +188,8 @@ def test_few_groups_of_a_linear_mixed_model_would_be_told_apart(groups: float, r
     """Three columns and psi: the pooled sums of seven groups or fewer determine each group's averages."""
     data = STUDY.model_dump()
     data["model"] |= {"family": "gaussian", "method": "laplace", "nodes": 1}
-    data["variables"]["y"] = {"type": "numeric", "range": [0, 10]}
+    data["model"]["formula"] = "y ~ x + sex + (1 | g)"
+    data["variables"] |= {"y": {"type": "numeric", "range": [0, 10]}, "g": {"type": "group"}}
     gaussian = Study.from_dict(data, "gaussian.toml")
     p = len(gaussian.layout.columns)
     description = Description(
@@ -199,3 +203,12 @@ def test_few_groups_of_a_linear_mixed_model_would_be_told_apart(groups: float, r
         check_question(Study.from_dict(data, "gaussian.toml"), question, 2)
     else:
         check_question(gaussian, question, 2)
+
+
+def test_where_sites_are_the_groups_the_roster_counts_them_before_the_first_answer() -> None:
+    """The coordinator's description has no say in it."""
+    data = STUDY.model_dump()
+    data["model"] |= {"family": "gaussian", "method": "laplace", "nodes": 1}
+    data["variables"]["y"] = {"type": "numeric", "range": [0, 10]}
+    with pytest.raises(RefusalError, match="3 groups are few beside 4 columns"):
+        check_question(Study.from_dict(data, "gaussian.toml"), Describe(), 1)
