@@ -20,8 +20,11 @@ from fedglmm_secure.estimate.start import Start
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.model.design import Layout
-from fedglmm_secure.model.questions import ALL, Describe, MarginalDerivatives, Question
+from fedglmm_secure.model.questions import ALL, Describe, MarginalDerivatives, Question, tau_names
 from fedglmm_secure.ring import Vector
+
+LARGEST_PARAMETER = 1e5
+"""In standardised units."""
 
 Report = Callable[[TraceRow], None]
 
@@ -101,10 +104,21 @@ def maximise(
         if search.runs_away():  # (4)
             raise _separation(objective, search)
         search.step()  # (5)
+        _check_range(objective, search.trial)
     raise FitError(
         f"the fit did not converge in {asked.max_rounds} rounds: {_story(trace.rows)}; "
         "raise model.max_rounds, simplify the model or check the variables' scales"
     )
+
+
+def _check_range(objective: Objective, trial: Vector) -> None:
+    """Raise FitError for parameters out of all reach: nothing in the data holds them."""
+    if np.abs(trial).max() > LARGEST_PARAMETER:
+        names = (*(objective.layout.columns[i] for i in objective.units.columns), *tau_names(objective.layout))
+        raise FitError(
+            f"the estimate of {names[int(np.abs(trial).argmax())]} leaves every range: the data do not determine it; "
+            "check that the variables of the random terms vary within groups, or simplify them"
+        )
 
 
 def _separation(objective: Objective, search: Search) -> FitError:

@@ -118,7 +118,7 @@ def _warnings(start: Start, estimates: Estimates, layout: Layout, penalty: float
         warnings.append(
             "fixed-effect model matrix is rank deficient: dropped "
             + ", ".join(start.dropped_columns)
-            + ", which the columns before determine"
+            + ", which the columns before determine, or which hardly varies within its declared range"
         )
     if estimates.singular:
         warnings.append(

@@ -54,7 +54,15 @@ class Start:
             raise FitError("no fixed effect varies in the pooled data: there is nothing to estimate")
         gaussian = layout.family == "gaussian"
         if gaussian and p - 1 not in columns:
-            raise FitError(f"{layout.columns[-1]} is determined by the fixed effects: there is no residual to estimate")
+            raise FitError(
+                f"{layout.columns[-1]} is determined by the fixed effects, or hardly varies within its declared range: there "
+                "is no residual to estimate"
+            )
+        if gaussian and layout.terms and description.groups >= description.rows:
+            raise FitError(
+                f"{layout.group} has as many groups as there are rows, so that its variance and the residual's cannot be "
+                'told apart; use another grouping variable, or method = "glm"'
+            )
         kept = np.array([*columns, *range(p, P)])
         rows = description.rows if gaussian else 0.0
         profiles = [

@@ -197,3 +197,34 @@ def test_weights_count_as_repeated_rows() -> None:
     repeated = fit(study("y ~ x1 + (1 | g)"), frame.loc[frame.index.repeat(frame["n"].astype(int))])
     assert estimates(weighted) == pytest.approx(estimates(repeated), rel=1e-8)
     assert weighted.log_likelihood == pytest.approx(repeated.log_likelihood, rel=1e-10)
+
+
+def test_a_linear_model_with_one_row_a_group_ends_in_a_sentence() -> None:
+    frame = data(rows=300)
+    frame["g"], frame["y"] = np.arange(300), frame["eta"]
+    with pytest.raises(FitError, match="as many groups as there are rows"):
+        fit(study("y ~ x1 + (1 | g)", family="gaussian"), frame)
+
+
+def test_a_random_slope_of_a_constant_ends_in_a_sentence() -> None:
+    frame = data()
+    frame["x2"] = 0.0
+    with pytest.raises(FitError, match=r"does not vary|leaves every range|did not converge"):
+        fit(study("y ~ x1 + (1 + x2 | g)", ranges={"x2": (-1.0, 1.0)}), frame)
+
+
+def test_a_site_without_any_event_is_no_separation() -> None:
+    frame = data(sigma=2.0)
+    frame.loc[frame["site"] == "west", "y"] = 0
+    given = study("y ~ x1 + (1 | site)")
+    assert estimates(fit(given, frame)) == pytest.approx(estimates(fit_pooled(given, frame)), rel=1e-6)
+
+
+def test_poisson_slopes_survive_a_step_too_far() -> None:
+    rng = np.random.default_rng(11)
+    frame = data(rows=84, groups=12)
+    slopes, effects = rng.normal(size=12), 2.0 * rng.normal(size=12)
+    eta = 1.0 + (0.5 + slopes[frame["g"]]) * frame["x1"] + effects[frame["g"]]
+    frame["y"] = rng.poisson(np.exp(np.clip(eta, -5.0, 6.0)))
+    result = fit(study("y ~ x1 + (1 | g) + (0 + x1 | g)", family="poisson", ranges={"x1": (-5.0, 5.0)}), frame)
+    assert result.gradient_norm < 1e-5
