@@ -26,6 +26,8 @@ from fedglmm_secure.model.design import Design, Layout
 from fedglmm_secure.model.questions import MarginalDerivatives
 
 sys.path.insert(0, str(Path(__file__).parent))
+from against_lme4 import has_lme4, whole_fits
+from rounds import references, simulations, spread
 from sums import masked_sum_over_grpc
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +40,14 @@ def main() -> None:
     console.print(likelihood())
     console.print(memory())
     console.print(fits())
+    table, courses = simulations()
+    console.print(table)
+    console.print(spread(courses))
+    console.print(references())
     console.print(network())
+    if has_lme4():
+        console.print("fitting with lme4: some minutes")
+        console.print(whole_fits(((20_000, 6), (200_000, 20))))
 
 
 def likelihood() -> Table:

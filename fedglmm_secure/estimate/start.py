@@ -52,19 +52,9 @@ class Start:
         columns = independent_columns(unpack_symmetric(total[head : head + triangle], p))
         if not columns:
             raise FitError("no fixed effect varies in the pooled data: there is nothing to estimate")
-        gaussian = layout.family == "gaussian"
-        if gaussian and p - 1 not in columns:
-            raise FitError(
-                f"{layout.columns[-1]} is determined by the fixed effects, or hardly varies within its declared range: there "
-                "is no residual to estimate"
-            )
-        if gaussian and layout.terms and description.groups >= description.rows:
-            raise FitError(
-                f"{layout.group} has as many groups as there are rows, so that its variance and the residual's cannot be "
-                'told apart; use another grouping variable, or method = "glm"'
-            )
+        _check_residual(layout, columns, description)
         kept = np.array([*columns, *range(p, P)])
-        rows = description.rows if gaussian else 0.0
+        rows = description.rows if layout.family == "gaussian" else 0.0
         profiles = [
             Profile.of(restricted(Derivatives.unpack(row, P), kept), len(columns), rows)
             for row in total[head + triangle :].reshape(len(points), size)
@@ -75,6 +65,22 @@ class Start:
         theta: Vector = np.asarray(np.linalg.solve(units.to_table(pattern), ranged), dtype=np.float64)
         dropped = tuple(name for i, name in enumerate(layout.columns) if i not in columns)
         return Start(description, units, dropped, theta)
+
+
+def _check_residual(layout: Layout, columns: tuple[int, ...], description: Description) -> None:
+    """Raise FitError for a linear model whose residual the data do not determine."""
+    if layout.family != "gaussian":
+        return
+    if len(layout.columns) - 1 not in columns:
+        raise FitError(
+            f"{layout.columns[-1]} is determined by the fixed effects, or hardly varies within its declared range: "
+            "there is no residual to estimate"
+        )
+    if layout.terms and description.groups >= description.rows:
+        raise FitError(
+            f"{layout.group} has as many groups as there are rows, so that its variance and the residual's cannot be "
+            'told apart; use another grouping variable, or method = "glm"'
+        )
 
 
 def independent_columns(products: Matrix) -> tuple[int, ...]:

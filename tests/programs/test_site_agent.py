@@ -14,6 +14,7 @@ from fedglmm_secure.errors import (
     FitError,
     InputError,
     LinkError,
+    OwnRowsError,
     PeerError,
     QuantityError,
     RefusalError,
@@ -185,6 +186,7 @@ def test_words_about_a_sites_own_table_never_leave_it():
         QuantityError(words),
         FitError(words),
         FedglmmError(words),
+        OwnRowsError(words),
     ):
         told = outward(error)
         assert words not in str(told)

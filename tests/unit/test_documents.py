@@ -150,6 +150,7 @@ def test_exit_codes_and_statuses_are_those_of_the_code() -> None:
 
 def test_limits_are_those_of_the_code() -> None:
     assert f"| nodes on the wire | 1 to {limits.MAX_NODES} |" in PROTOCOL
+    assert f"| entries of theta, columns, description or thetas | {limits.MAX_ENTRIES} |" in PROTOCOL
     assert f"| message | {limits.MAX_MESSAGE_BYTES // 2**20} MiB |" in PROTOCOL
     assert f"| result | {limits.MAX_RESULT_BYTES // 2**20} MiB |" in PROTOCOL
     assert f"| sentence | {limits.MAX_SENTENCE_BYTES} bytes |" in PROTOCOL
