@@ -125,7 +125,10 @@ class Search:
         Lambda is reflected to a non-negative diagonal; a column of it that becomes negligible is tried at exactly 0,
         once; a positive entry goes at most nine tenths of the way to 0.
         """
-        self.proposed = self._concave_step() if np.isfinite(self.decrement) else self._step_to_concavity()
+        if np.isfinite(self.decrement):
+            self.proposed = self._concave_step()
+        else:
+            self.proposed = self._step_from_zero() or self._step_to_concavity()
         trial = self.theta + self.proposed.step
         first = self._first
         tau = self.pattern.with_positive_diagonal(trial[first:])
@@ -146,6 +149,20 @@ class Search:
         if self.third is None or step.bounded:
             return step
         return follow(step, self.at.gradient, self.at.hessian, self.third)
+
+    def _step_from_zero(self) -> Step | None:
+        """Where sigma is 0, which has no slope, and the likelihood rises on both sides of it.
+
+        sigma leaves by a fixed length within the radius, while beta takes its own Newton step. None anywhere else.
+        """
+        first, gradient, hessian = self._first, self.at.gradient, self.at.hessian
+        at_zero = bool((self.theta[first:] <= NEGLIGIBLE_SIGMA).all()) and len(self._uncorrelated) == self.pattern.size
+        in_beta = hessian[:first, :first]
+        if not at_zero or self.pattern.q == 0 or float(np.linalg.eigvalsh(in_beta)[-1]) >= 0.0:
+            return None
+        beta = propose(gradient[:first], in_beta, self.radius).step
+        move = np.append(beta, np.full(self.pattern.size, min(FIRST_SIGMA_STEP, self.radius)))
+        return Step(move, float(gradient @ move + 0.5 * move @ hessian @ move), bounded=True)
 
     def _step_to_concavity(self) -> Step:
         """Where the function is not concave: Newton's step in sigma^2 where sigma is to grow, in log sigma where it is
