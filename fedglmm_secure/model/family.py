@@ -8,7 +8,7 @@ section 2.2). Derivatives go to the fourth order, which is what the exact Hessia
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import numpy as np
 
@@ -19,41 +19,30 @@ MODERATE = 300.0
 """Up to this |eta|, e^eta may be taken as a product of two exponentials: neither they nor its square overflow."""
 
 
-class Family(Protocol):
-    """What the marginal likelihood needs of a family."""
+class Family(ABC):
+    """What the marginal likelihood needs of a family: l = w (y eta - b(eta)), given b and its derivatives."""
 
     name: str
 
+    @abstractmethod
     def cumulants(self, eta: Matrix, shift: Matrix, first: int, last: int) -> tuple[Matrix, ...]:
         """The derivatives of orders ``first`` to ``last`` (at most 4) of b at eta + shift, which broadcast.
 
         Where they do broadcast (a row's eta, a group's shift), transcendental functions are taken of each alone.
         """
-        ...
+
+    @abstractmethod
+    def first_eta(self, y: Vector) -> Vector:
+        """A linear predictor near each response, from which reweighted least squares starts (as R's glm does)."""
 
     def derivatives(self, eta: Matrix, y: Vector, weights: Vector, order: int) -> tuple[Matrix, ...]:
         """l, l', ..., up to ``order``, each of eta's shape (..., n); y and weights have shape (n,)."""
-        ...
-
-    def first_eta(self, y: Vector) -> Vector:
-        """A linear predictor near each response, from which reweighted least squares starts (as R's glm does)."""
-        ...
-
-
-class _Canonical:
-    """l = w (y eta - b(eta)) and its derivatives, given b and its own."""
-
-    def cumulants(self, eta: Matrix, shift: Matrix, first: int, last: int) -> tuple[Matrix, ...]:
-        raise NotImplementedError
-
-    def derivatives(self, eta: Matrix, y: Vector, weights: Vector, order: int) -> tuple[Matrix, ...]:
-        """See Family.derivatives."""
         b = self.cumulants(eta, np.zeros(1), 0, order)
         head = (weights * (y * eta - b[0]), weights * (y - b[1])) if order else (weights * (y * eta - b[0]),)
         return (*head, *(-weights * higher for higher in b[2:]))
 
 
-class Binomial(_Canonical):
+class Binomial(Family):
     """Logit link, y in [0, 1]: b = log(1 + e^eta).
 
     With mu = 1 / (1 + e^-eta) and v = mu (1 - mu): b' = mu, b'' = v, b''' = v (1 - 2 mu), b'''' = v (1 - 6 v). Far
@@ -87,7 +76,7 @@ class Binomial(_Canonical):
         return np.asarray(np.log((y + 0.5) / (1.5 - y)))
 
 
-class Poisson(_Canonical):
+class Poisson(Family):
     """Log link: b = e^eta, and so is every derivative."""
 
     name = "poisson"
@@ -103,7 +92,7 @@ class Poisson(_Canonical):
         return np.asarray(np.log(y + 0.1))
 
 
-class Gaussian(_Canonical):
+class Gaussian(Family):
     """Identity link and unit variance: b = eta^2 / 2.
 
     The residual standard deviation is the coefficient of the response in the design (see Design), which leaves a
