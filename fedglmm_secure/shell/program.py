@@ -44,6 +44,10 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         if "--debug" in sys.argv:
             traceback.print_exc()
         _fail(program, f"{error.filename or 'a file'}: {error.strerror}; check the path and its permissions", 2)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        _fail(program, f"failed in a way it should not ({type(error).__name__}); run it with --debug and report it", 1)
 
 
 def speaker(*, quiet: bool) -> Say:

@@ -38,8 +38,8 @@ _REMEDY = {"parameters": "covariates", "penalties": "penalties, or a larger vali
 def check_question(study: Study, question: Question, number: int) -> None:
     """Raise RefusalError or PeerError unless this study lets a coordinator ask this question as sum ``number``.
 
-    A fit describes first, once. The pooled disclosure limits are checked with every question after that: before any
-    derivative is computed, and on the very description that the other sites of the same sum were told.
+    A fit describes first, once. The pooled disclosure limits are checked with every question after that, on the very
+    description that the other sites of the same sum were told.
     """
     if isinstance(question, Describe) != (number == 1):
         raise PeerError(f"the coordinator asks to {question.kind} in sum {number}; only the first sum describes")

@@ -1,4 +1,4 @@
-"""The connection to the coordinator: TLS, both certificates pinned, one method, retries until a time-out."""
+"""The connection to the coordinator: TLS that trusts the study's certificate alone, one method, retries."""
 
 from __future__ import annotations
 

@@ -1,0 +1,54 @@
+"""However a program ends, it says one sentence and leaves with the code of its kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from fedglmm_secure import shell
+from fedglmm_secure.errors import FitError, InputError, LinkError, PeerError, RefusalError
+
+
+def end(error: BaseException | None, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
+    app = shell.make_app("A test.")
+
+    @app.callback()
+    def _program() -> None: ...
+
+    @app.command()
+    def act(debug: shell.Debug = False) -> None:
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr("sys.argv", ["test", "act", *options])
+    monkeypatch.setattr("os.umask", lambda mask: 0)
+    with pytest.raises(SystemExit) as ended:
+        shell.run(app, "test")
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (None, 0),
+        (InputError("the table is wrong"), 2),
+        (RefusalError("no"), 3),
+        (FitError("no maximum"), 4),
+        (LinkError("no line"), 5),
+        (PeerError("a lie"), 6),
+        (PermissionError(13, "Permission denied", "out"), 2),
+        (ZeroDivisionError("patient 17"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_each_end_has_its_code_and_at_most_one_sentence(
+    error: BaseException | None, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert end(error, monkeypatch) == code
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == (code not in (0, 130))
+    assert "patient 17" not in said
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert end(ZeroDivisionError("x"), monkeypatch, "--debug") == 1
+    assert "Traceback" in capsys.readouterr().err
