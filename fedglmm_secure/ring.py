@@ -64,6 +64,11 @@ def decode_sum(total: Ring, contributors: int) -> Vector:
     return values
 
 
+def zeros(length: int) -> Ring:
+    """``length`` elements of zero."""
+    return np.zeros((length, 2), dtype=np.uint64)
+
+
 def add(a: Ring, b: Ring) -> Ring:
     """a + b modulo 2^128, element by element."""
     low = a[:, 0] + b[:, 0]

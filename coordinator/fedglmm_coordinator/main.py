@@ -6,7 +6,6 @@ import asyncio
 import secrets
 import signal
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from fedglmm_coordinator.transcript import Transcript
 from fedglmm_secure import shell
 from fedglmm_secure.errors import LinkError
 from fedglmm_secure.estimate import FitResult, estimator
+from fedglmm_secure.exchange import Conductor, Fit
 from fedglmm_secure.wire.messages import Finished
 
 CLOSING_SECONDS = 15.0
@@ -38,6 +38,9 @@ def serve(
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for result.json and transcript.jsonl.")],
     timeout: Annotated[float, typer.Option(help="Seconds without progress before it gives up.")] = 3600.0,
+    patience: Annotated[
+        float, typer.Option(help="Seconds a sum waits for a site before it goes on without it, where the study allows.")
+    ] = 60.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
     debug: shell.Debug = False,
 ) -> None:
@@ -47,7 +50,7 @@ def serve(
 
     Example: fedglmm-coordinator serve study.toml --keys keys --listen 0.0.0.0:7443 --out run1
     """
-    if asyncio.run(_serve(study, keys, listen, out, timeout, shell.speaker(quiet=quiet))):
+    if asyncio.run(_serve(study, keys, listen, out, (timeout, patience), shell.speaker(quiet=quiet))):
         raise typer.Exit(shell.INTERRUPTED)
 
 
@@ -56,27 +59,32 @@ def main() -> None:
     shell.run(app, "fedglmm-coordinator")
 
 
-async def _serve(study_path: Path, keys: Path, listen: str, out: Path, timeout: float, say: shell.Say) -> bool:
+async def _serve(
+    study_path: Path, keys: Path, listen: str, out: Path, limits: tuple[float, float], say: shell.Say
+) -> bool:
     """Serve one fit; whether it was interrupted. Raises the error that ended it."""
     study, identity = shell.read_study(study_path), shell.read_identity(keys)
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     summaries: list[str] = []
 
-    def keep(result: FitResult, sent: Counter[str]) -> str:
-        secured = result.secured(study.security.protocol, dict(sent), time.monotonic() - started)
+    def keep(result: FitResult) -> str:
+        secured = result.secured(study.security.protocol, dict(session.bytes_sent), time.monotonic() - started)
         text = secured.to_json()
         (out / "result.json").write_text(text, encoding="utf-8")
         summaries.append(secured.summary())
         return text
 
-    fit = estimator(study, lambda row: say(shell.progress_line(row)))
-    session = Session(study, fit, randomness=secrets.token_bytes, keep=keep, say=say)
+    def fit() -> Fit:
+        return estimator(study, lambda row: say(shell.progress_line(row)))
+
+    conductor = Conductor(study, fit, randomness=secrets.token_bytes, keep=keep, say=say)
+    session = Session(conductor, [site.name for site in study.sites], say=say)
     interrupts = _stop_on_signals(session)
     with Transcript(out / "transcript.jsonl", time.time) as transcript:
         server, address = await start_server(Exchange(study, session, transcript), study, identity, listen)
         print(f"listening on {address}", flush=True)
-        end = await session.run(timeout)
+        end = await session.run(*limits)
         await session.wait_until_told(CLOSING_SECONDS)
         await server.stop(grace=1.0)
     if not isinstance(end, Finished) and not interrupts:

@@ -1,7 +1,7 @@
 """A whole federated fit in one process: the sites' machines, the coordinator's, and every message as bytes.
 
-Only the network is missing. Sites check, compute, mask and refuse as they do in their own programs; each message is
-encoded and decoded as it would be for gRPC.
+Sites check, compute, mask and refuse as they do in their own programs; each message is encoded and decoded as it would
+be for gRPC (``network``).
 """
 
 from __future__ import annotations
@@ -17,21 +17,15 @@ from fedglmm_secure.errors import InputError
 from fedglmm_secure.estimate import FitResult, estimator
 from fedglmm_secure.estimate.local import local_report
 from fedglmm_secure.estimate.newton import Report
-from fedglmm_secure.model import questions
-from fedglmm_secure.model.questions import Question
+from fedglmm_secure.exchange import Conductor, Party
+from fedglmm_secure.rehearsal.network import Keep, Network, SiteAtHand
 from fedglmm_secure.rehearsal.source import StudySource, as_study, check_frame
-from fedglmm_secure.ring import Vector
-from fedglmm_secure.securesum.coordinator import Coordinator
-from fedglmm_secure.securesum.identity import SigningIdentity
-from fedglmm_secure.securesum.messages import Contribution, Hello, JournalRecord
-from fedglmm_secure.securesum.session import Policy
-from fedglmm_secure.securesum.site import Site
+from fedglmm_secure.securesum import JournalRecord, Policy, Seed, SigningIdentity, Site
+from fedglmm_secure.securesum.seed import SEED_BYTES
 from fedglmm_secure.study import DividableDesign, Study
-from fedglmm_secure.study.guard import check_question
 from fedglmm_secure.study.site_rows import SiteRows
-from fedglmm_secure.wire import codec, identity
+from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.identity import Identity
-from fedglmm_secure.wire.messages import Next
 from fedglmm_secure.wire.terms import terms_of
 
 
@@ -81,29 +75,43 @@ def rehearse_in_memory(
         check_frame(table, f"the table of {name}")
     identities = {name: identity.generate() for name in tables}
     study = rehearsal_copy(given, identities, protocol)
-    sites = {
-        name: _SiteAtHand(study, study.design(tables[name], name, name), name, own.signing)
-        for name, own in identities.items()
-    }
-    network = _Network(study, sites)
-    generator = estimator(study, report)
-    try:
-        question = next(generator)
-        while True:
-            question = generator.send(network.sum(question))
-    except StopIteration as end:
-        fit: FitResult = end.value
-    result = fit.secured(study.security.protocol, network.bytes_sent(), perf_counter() - began)
+    designs = {name: study.design(tables[name], name, name) for name in tables}
+    results: list[FitResult] = []
+
+    def keep(result: FitResult) -> str:
+        results.append(result.secured(study.security.protocol, network.bytes_sent(), perf_counter() - began))
+        return results[0].to_json()
+
+    network = Network(
+        Conductor(study, lambda: estimator(study, report), randomness=secrets.token_bytes, keep=keep),
+        {name: site_at_hand(study, designs[name], name, own.signing) for name, own in identities.items()},
+    )
+    finished = network.run()
     return Rehearsal(
-        result,
+        results[0],
         study,
         tuple(network.transcript),
         {
-            name: local_report(study, name, site.design, site.machine.sums, result.to_json())
-            for name, site in sites.items()
+            name: local_report(study, name, designs[name], site.machine.sums, finished.result_json)
+            for name, site in network.sites.items()
         },
-        {name: tuple(site.journal) for name, site in sites.items()},
+        {name: tuple(site.journal) for name, site in network.sites.items()},
     )
+
+
+def site_at_hand(
+    study: Study, design: DividableDesign, name: str, signing: SigningIdentity, share: object = None
+) -> SiteAtHand:
+    """A simulated site. All sites of a rehearsal are the user's own: plain sums are allowed once the user names them."""
+    terms, policy = terms_of(study), Policy(allow_plain=True)
+
+    def machine(seed: Seed) -> Site:
+        return Site(terms, signing, policy, seed, randomness=secrets.token_bytes, share=share)
+
+    def party(site: Site, keep: Keep) -> Party:
+        return Party(study, SiteRows(study, design, name), site, keep)
+
+    return SiteAtHand(name, Seed(secrets.token_bytes(SEED_BYTES)), machine, party)
 
 
 def check_tables(study: Study, tables: Mapping[str, object]) -> None:
@@ -136,63 +144,3 @@ def rehearsal_copy(
         coordinator_certificate=coordinator_certificate,
         rehearsal_of=study.hexdigest,
     )
-
-
-class _SiteAtHand:
-    """One simulated site: its rows, its machine and its journal."""
-
-    def __init__(self, study: Study, design: DividableDesign, site: str, signing: SigningIdentity) -> None:
-        # A rehearsal's sites are all the user's own: plain sums are allowed once the user names them.
-        policy = Policy(allow_plain=True)
-        self.design = design
-        self._rows = SiteRows(study, design, site)
-        self.journal: list[JournalRecord] = []
-        self._study = study
-        self.machine = Site(terms_of(study), signing, policy, secrets.token_bytes)
-
-    def answer(self, message: Next) -> Contribution:
-        """Check the question, compute, protect and write the journal."""
-        if message.offer is not None:
-            self.machine.open(message.offer)
-        self.machine.receive(message.request)
-        check_question(self._study, message.question, message.request.number)
-        values = self._rows.answer(message.question)
-        record, contribution = self.machine.answer(values, message.question.slots(self._study.layout))
-        self.journal.append(record)
-        return contribution
-
-
-class _Network:
-    """Carries each message as bytes and keeps all that reaches the coordinator."""
-
-    def __init__(self, study: Study, sites: Mapping[str, _SiteAtHand]) -> None:
-        self.transcript: list[tuple[str, bytes]] = []
-        self._study, self._sites = study, sites
-        self._coordinator = Coordinator(terms_of(study))
-        for name, site in sites.items():
-            hello = self._to_coordinator(name, site.machine.hello())
-            assert isinstance(hello, Hello)  # noqa: S101  narrows the decoded union
-            self._coordinator.receive_hello(hello)
-        self._offer = self._coordinator.offer(secrets.token_bytes)
-
-    def sum(self, question: Question) -> Vector:
-        """The total of all sites' answers to one question."""
-        numbers = len(question.slots(self._study.layout))
-        request = self._coordinator.begin(questions.encode(question), numbers)
-        message = Next(self._offer if request.number == 1 else None, request, question)
-        for name, site in self._sites.items():
-            received = codec.decode_coordinator(codec.encode_coordinator(message))
-            assert isinstance(received, Next)  # noqa: S101
-            contribution = self._to_coordinator(name, site.answer(received))
-            assert isinstance(contribution, Contribution)  # noqa: S101
-            self._coordinator.receive(contribution)
-        return self._coordinator.total()
-
-    def bytes_sent(self) -> dict[str, int]:
-        """Bytes that each site sent."""
-        return {name: sum(len(data) for who, data in self.transcript if who == name) for name in self._sites}
-
-    def _to_coordinator(self, name: str, message: Hello | Contribution) -> object:
-        data = codec.encode_site(message)
-        self.transcript.append((name, data))
-        return codec.decode_site(data)

@@ -1,14 +1,16 @@
-"""The coordinator's machine: it gathers hellos, asks, adds up, and checks that the masks cancelled."""
+"""The coordinator's machine: it gathers hellos, asks, relays, adds up, and checks that the masks cancelled."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 
 from fedglmm_secure import ring
 from fedglmm_secure.errors import LinkError, PeerError
-from fedglmm_secure.ring import Ring, Vector
-from fedglmm_secure.securesum.messages import NONCE_BYTES, Contribution, Hello, SessionOffer, SumRequest
-from fedglmm_secure.securesum.protection import Randomness, protection_of
+from fedglmm_secure.ring import Vector
+from fedglmm_secure.securesum.collecting import CollectingSum
+from fedglmm_secure.securesum.messages import NONCE_BYTES, Hello, Phase, Relay, SessionOffer, SumReply, SumRequest
+from fedglmm_secure.securesum.protection import Randomness
+from fedglmm_secure.securesum.protocols import protection_of
 from fedglmm_secure.securesum.session import NO_SESSION, Policy, Terms, check_hello, open_offer
 from fedglmm_secure.securesum.states import COORDINATOR, CoordinatorEvent, CoordinatorState, Machine
 
@@ -16,34 +18,46 @@ from fedglmm_secure.securesum.states import COORDINATOR, CoordinatorEvent, Coord
 class Coordinator:
     """One session with all sites of the roster.
 
-    The order of calls is ``receive_hello`` for every site, ``offer``, then for each sum ``begin``,
-    ``receive`` for every site, ``total``. A message that comes twice is taken once.
+    The order of calls is ``receive_hello`` for every site, ``offer``, then for each sum ``begin``, ``receive`` for
+    every site in every phase, ``total``. A message that comes twice is taken once. ``following`` says what a site
+    must get next.
     """
 
     def __init__(self, terms: Terms) -> None:
         """Check the terms as a site would; RefusalError when the roster is below the study's minimum."""
         Policy(allow_plain=True).check(terms)
         self._terms = terms
-        self._protection = protection_of(terms.protocol)
+        self._protection = protection_of(terms.scheme)
         self._machine = Machine(COORDINATOR, CoordinatorState.GATHERING)
         self._hellos: dict[str, Hello] = {}
         self._offer: SessionOffer | None = None
         self._session = NO_SESSION
-        self._request: SumRequest | None = None
-        self._vectors: dict[str, Ring] = {}
-        self._seen: dict[tuple[int, str], bytes] = {}
+        self._sum: CollectingSum | None = None
+        self._cohort = terms.names
+        self._keys: Mapping[str, SumReply] = {}
+        self._seen: dict[tuple[int, Phase, str], SumReply] = {}
 
     @property
     def session_id(self) -> bytes:
         """The id of the open session, empty before ``offer``."""
         return self._session.id
 
+    @property
+    def cohort(self) -> tuple[str, ...]:
+        """The sites that take part: the whole roster, unless some were left out."""
+        return self._sum.members if self._sum else self._cohort
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the present sum can be opened: then ``total``."""
+        return self._machine.state is CoordinatorState.COMPLETE
+
     def missing(self) -> tuple[str, ...]:
-        """The sites that are waited for: their hello before the session, their contribution in a sum."""
+        """The sites that are waited for: their hello before the session, their message in a phase of a sum."""
         if self._machine.state is CoordinatorState.GATHERING:
             return tuple(name for name in self._terms.names if name not in self._hellos)
-        if self._machine.state is CoordinatorState.COLLECTING:
-            return tuple(name for name in self._terms.names if name not in self._vectors)
+        if self._machine.state is CoordinatorState.COLLECTING and self._sum is not None:
+            return self._sum.missing
         return ()
 
     def receive_hello(self, hello: Hello) -> None:
@@ -61,8 +75,8 @@ class Coordinator:
             return
         if self._session is not NO_SESSION:
             raise LinkError(
-                f"site {hello.site!r} came back with new keys in the middle of a session, which cannot go on "
-                "without its old ones; start the coordinator and all sites again"
+                f"site {hello.site!r} came back without the keys of this session, which cannot go on "
+                "without them; start that site with the --out folder it had, or start the session again"
             )
         self._machine.move(CoordinatorEvent.HELLO)
         self._hellos[hello.site] = hello
@@ -74,63 +88,116 @@ class Coordinator:
             return self._offer
         if self.missing():
             raise PeerError(f"no session without a hello of {', '.join(self.missing())}; wait for all sites")
-        offer = SessionOffer(randomness(NONCE_BYTES), tuple(self._hellos[name] for name in self._terms.names))
+        hellos = tuple(self._hellos[name] for name in self._terms.names)
+        return self.reopen(SessionOffer(randomness(NONCE_BYTES), hellos))
+
+    def reopen(self, offer: SessionOffer) -> SessionOffer:
+        """Open the session of an offer that this coordinator made, now or before it was started again."""
         self._session = open_offer(self._terms, offer)
         self._machine.move(CoordinatorEvent.OFFER)
-        self._offer = offer
+        self._offer, self._hellos = offer, {hello.site: hello for hello in offer.hellos}
         return offer
 
     def begin(self, question: bytes, numbers: int) -> SumRequest:
         """Ask all sites the next question; its answer has ``numbers`` numbers, plus the count slot."""
         self._machine.require(CoordinatorEvent.QUESTION)
-        number = self._request.number + 1 if self._request else 1
-        self._request = SumRequest(self._session.id, number, 0, self._terms.names, question, numbers + 1)
-        self._vectors = {}
+        number = self._sum.request.number + 1 if self._sum else 1
+        request = SumRequest(self._session.id, number, self.cohort, question, numbers + 1)
+        self._sum = CollectingSum(self._terms, self._session, request, self._keys)
         self._machine.move(CoordinatorEvent.QUESTION)
-        return self._request
+        return request
 
-    def receive(self, contribution: Contribution) -> None:
-        """Take a site's contribution to the current sum; one that came before is checked to be the same.
+    def receive(self, message: SumReply) -> None:
+        """Take a site's message of the present phase; one that came before is checked to be the same.
 
-        Raises PeerError for a stranger, another session, number, attempt or length, and for a second,
-        different vector to the same sum.
+        Raises PeerError for a stranger, another session, number or phase, a message that the protocol cannot use,
+        and a second, different message in one place.
         """
-        site, number = contribution.site, contribution.number
-        if site not in self._terms.keys or contribution.session_id != self.session_id:
-            raise PeerError(f"a contribution of {site!r} does not belong to this session; start that site again")
-        seen = self._seen.get((number, site))
-        fingerprint = hashlib.sha256(contribution.vector).digest()
-        if seen is not None:
-            if seen != fingerprint or contribution.attempt != 0:
-                raise PeerError(f"site {site!r} sent two different vectors to sum {number}; start the session again")
-            self._machine.move(CoordinatorEvent.SAME_CONTRIBUTION)
+        site = message.site
+        if site not in self._terms.keys or message.session_id != self.session_id:
+            raise PeerError(f"a message of {site!r} does not belong to this session; start that site again")
+        place = (message.number, message.phase, site)
+        if place in self._seen:
+            if self._seen[place] != message:
+                raise PeerError(f"site {site!r} sent two different messages to sum {message.number}; do not trust it")
+            self._machine.move(CoordinatorEvent.SAME_MESSAGE)
             return
-        self._machine.require(CoordinatorEvent.CONTRIBUTION)
-        if self._request is None or (number, contribution.attempt) != (self._request.number, 0):
-            raise PeerError(f"site {site!r} answers sum {number}, which is not the one that was asked")
-        vector = ring.from_bytes(contribution.vector, self._request.length)
-        self._machine.move(CoordinatorEvent.CONTRIBUTION)
-        self._vectors[site] = vector
-        self._seen[number, site] = fingerprint
+        current = self._sum
+        if current is None or message.number > current.request.number:
+            raise PeerError(f"site {site!r} answers sum {message.number}, which was not asked")
+        if message.number < current.request.number or current.is_late(message):
+            self._machine.move(CoordinatorEvent.LATE_MESSAGE)
+            return
+        self._machine.require(CoordinatorEvent.MESSAGE)
+        self._protection.check(current.collected, message)
+        current.keep(message)
+        self._seen[place] = message
+        self._machine.move(CoordinatorEvent.MESSAGE)
+        if not current.missing:
+            self._close(current)
+
+    def lose(self) -> tuple[str, ...]:
+        """Go on without the sites that are missing now, which are returned.
+
+        Raises LinkError, naming them, when the sum cannot be opened without them or the study does not allow it.
+        """
+        current = self._sum
+        if current is None or self._machine.state is not CoordinatorState.COLLECTING:
+            raise LinkError(f"no word from {', '.join(self.missing())}; start those sites")
+        missing = current.missing
+        current.check_loss()
+        self._close(current)
+        return missing
+
+    def following(self, number: int, phase: Phase | None, site: str) -> SumRequest | Relay | None:
+        """What ``site`` gets next, whose last message was ``phase`` of sum ``number``; None while it must wait.
+
+        Raises PeerError when the site has not seen sums that it took part in, or has seen others; LinkError when it
+        was left out.
+        """
+        current = self._sum
+        if current is None:
+            return None
+        if site not in current.request.participants:
+            raise LinkError(
+                f"sum {current.request.number} began without site {site}, which had not answered in time; the fit goes "
+                "on without it"
+            )
+        if number == current.request.number and phase is not None:
+            return current.relay(phase, site)
+        if number == current.request.number - 1:
+            return current.request
+        raise PeerError(
+            f"site {site!r} is at sum {number} when the session is at sum {current.request.number}; if its folder was "
+            "restored from a backup, start a new session"
+        )
 
     def total(self) -> Vector:
-        """The sum over all sites, without the count slot.
+        """The sum over the cohort, without the count slot.
 
         Raises PeerError while a site is missing, and when the count slot is not exactly the number of sites.
         """
+        if self.missing() or self._sum is None:
+            raise PeerError(f"no sum without the word of {', '.join(self.missing())}; wait for all sites")
         self._machine.require(CoordinatorEvent.TOTAL)
-        if self.missing():
-            raise PeerError(f"no sum without the contribution of {', '.join(self.missing())}; wait for all sites")
-        sites = len(self._terms.names)
-        total = ring.decode_sum(self._protection.combine(self._vectors.values()), sites)
+        sites = len(self.cohort)
+        total = ring.decode_sum(self._protection.total(self._sum.collected), sites)
         if total[0] != sites:
             raise PeerError(
                 "masks did not cancel: the sum does not count each site once, so the sites did not all "
                 "answer the same question in the same session"
             )
         self._machine.move(CoordinatorEvent.TOTAL)
-        self._vectors = {}
+        self._keys = self._sum.collected.keys
         return total[1:]
+
+    def _close(self, current: CollectingSum) -> None:
+        if current.is_last_phase:
+            current.settle()
+            self._machine.move(CoordinatorEvent.LAST_PHASE)
+        else:
+            current.close_phase()
+            self._machine.move(CoordinatorEvent.PHASE)
 
     def __repr__(self) -> str:
         return f"Coordinator({len(self._terms.names)} sites, {self._machine.state.value!r})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from fedglmm_secure import canonical, ring
@@ -16,6 +16,17 @@ SMALLEST_COHORT = 2
 NO_THRESHOLD = 0
 """The threshold of a protocol in which every site of the roster must contribute."""
 
+WAIT, EXCLUDE = "wait", "exclude"
+
+
+@dataclass(frozen=True)
+class PaillierTerms:
+    """The study's Paillier key: the modulus N, and how many sites must decrypt together."""
+
+    modulus: int
+    threshold: int
+
+
 _CODEC = (ring.FRACTION_BITS, ring.INTEGER_BITS, 8 * ring.ELEMENT_BYTES)
 
 
@@ -23,7 +34,8 @@ _CODEC = (ring.FRACTION_BITS, ring.INTEGER_BITS, 8 * ring.ELEMENT_BYTES)
 class Terms:
     """What every party takes from its own copy of the study, never from a message.
 
-    ``roster`` is the names and Ed25519 public keys of all sites, in ascending order of name.
+    ``roster`` is the names and Ed25519 public keys of all sites, in ascending order of name. ``dropouts`` is how many
+    of them a sum may lose, and ``on_dropout`` what is done about a lost one: wait, or go on without it.
     """
 
     protocol: str
@@ -31,6 +43,9 @@ class Terms:
     roster: tuple[tuple[str, bytes], ...]
     minimum_sites: int
     max_sums: int
+    dropouts: int = 0
+    on_dropout: str = WAIT
+    paillier: PaillierTerms | None = None
 
     def __post_init__(self) -> None:
         """Raise InputError on terms that no study can mean."""
@@ -46,6 +61,74 @@ class Terms:
             raise InputError(f"the study's digest and each public key in its roster must have {KEY_BYTES} bytes")
         if self.minimum_sites < SMALLEST_COHORT or self.max_sums < 1:
             raise InputError(f"minimum_sites must be at least {SMALLEST_COHORT}, and the sums of a fit at least 1")
+        if (self.protocol == "paillier") != (self.paillier is not None):
+            raise InputError(
+                "protocol 'paillier' needs the study's Paillier key, and no other protocol does; deal it with "
+                "`fedglmm paillier deal`"
+            )
+        self._check_dropouts()
+
+    def _check_dropouts(self) -> None:
+        if self.paillier is not None and not len(self.roster) // 2 < self.paillier.threshold <= len(self.roster):
+            raise InputError(
+                f"the Paillier key needs {self.paillier.threshold} of {len(self.roster)} sites, which must be more than "
+                "half and at most all; deal it again"
+            )
+        most = max(0, len(self.roster) - max(self.threshold, self.minimum_sites))
+        if not 0 <= self.dropouts <= most:
+            raise InputError(
+                f"dropouts = {self.dropouts} is more than {len(self.roster)} sites can lose and still open a sum; "
+                f"use at most {most}"
+            )
+        if self.on_dropout not in (WAIT, EXCLUDE) or (self.on_dropout == EXCLUDE and self.dropouts == 0):
+            raise InputError(
+                "on_dropout = 'exclude' leaves out at most `dropouts` sites, which is 0; set dropouts, or wait"
+            )
+
+    @property
+    def survives_dropouts(self) -> bool:
+        """Whether sums are masked twice, so that they can be opened without some sites."""
+        return self.protocol == "masking" and self.dropouts > 0
+
+    @property
+    def scheme(self) -> str:
+        """The protocol as ``states.PHASES`` names it: masking that survives dropouts is another one."""
+        return "masking with dropouts" if self.survives_dropouts else self.protocol
+
+    @property
+    def threshold(self) -> int:
+        """How many sites open a sum together: computed here, from the roster or the study, never told."""
+        if self.paillier is not None:
+            return self.paillier.threshold
+        return 2 * len(self.roster) // 3 + 1 if self.survives_dropouts else NO_THRESHOLD
+
+    def index_of(self, name: str) -> int:
+        """A site's place in the roster, from 1: where its shares are evaluated."""
+        return self.names.index(name) + 1
+
+    def check_cohort(self, before: Collection[str], now: Collection[str], own: str) -> None:
+        """Raise RefusalError unless a sum over ``now`` may follow one over ``before``, as site ``own`` sees it.
+
+        Nobody joins, this site is in it, and nobody is lost unless the study says ``on_dropout = "exclude"``; then no
+        more than ``dropouts`` of the roster, and never below the threshold or the minimum cohort.
+        """
+        if not set(now) <= set(before) or own not in now:
+            raise RefusalError(
+                f"the coordinator wants a sum over {len(now)} sites that are not all among those taking part; do not "
+                "trust this coordinator"
+            )
+        if set(now) == set(before):
+            return
+        if self.on_dropout != EXCLUDE:
+            raise RefusalError(
+                f"the coordinator wants a sum over {len(now)} of {len(before)} sites; all sites of the roster must "
+                "take part, as the study does not say on_dropout = 'exclude'"
+            )
+        if len(now) < max(len(self.roster) - self.dropouts, self.threshold, self.minimum_sites):
+            raise RefusalError(
+                f"the coordinator wants a sum over {len(now)} of the roster's {len(self.roster)} sites; the study "
+                f"allows {self.dropouts} dropouts"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -106,7 +189,6 @@ class Session:
             labels.CONTEXT,
             self.id,
             request.number,
-            request.attempt,
             canonical.digest(labels.QUESTION, request.question),
             request.length,
             sorted(request.participants),
@@ -179,8 +261,11 @@ def _session_id(terms: Terms, offer: SessionOffer) -> bytes:
         terms.roster,
         _CODEC,
         len(terms.roster),
-        NO_THRESHOLD,
+        terms.threshold,
         terms.minimum_sites,
+        terms.dropouts,
+        terms.on_dropout,
+        0 if terms.paillier is None else terms.paillier.modulus,
         offer.coordinator_nonce,
         [(hello.nonce, hello.mask_public_key) for hello in offer.hellos],
     )

@@ -35,13 +35,13 @@ ROWS_PER_EFFECTIVE_ROW = 4
 _REMEDY = {"parameters": "covariates", "penalties": "penalties, or a larger validation.fraction"}
 
 
-def check_question(study: Study, question: Question, number: int) -> None:
+def check_question(study: Study, question: Question, number: int, *, first: bool) -> None:
     """Raise RefusalError or PeerError unless this study lets a coordinator ask this question as sum ``number``.
 
-    A fit describes first, once. The pooled disclosure limits are checked with every question after that, on the very
+    A fit describes first, once; so the ``first`` question to a cohort does, and no other. The pooled disclosure limits are checked with every question after that, on the very
     description that the other sites of the same sum were told.
     """
-    if isinstance(question, Describe) != (number == 1):
+    if isinstance(question, Describe) != first:
         raise PeerError(f"the coordinator asks to {question.kind} in sum {number}; only the first sum describes")
     if study.layout.group == SITE:
         check_groups(len(study.sites), len(study.layout.columns), study)

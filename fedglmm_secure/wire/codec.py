@@ -6,8 +6,8 @@ from google.protobuf.message import DecodeError, Message
 
 from fedglmm_secure.errors import FedglmmError, PeerError
 from fedglmm_secure.model import questions
-from fedglmm_secure.securesum.messages import Contribution, Hello, SessionOffer, SumRequest
-from fedglmm_secure.wire import status
+from fedglmm_secure.securesum.messages import Hello, Relay, SumRequest
+from fedglmm_secure.wire import status, sums
 from fedglmm_secure.wire.limits import MAX_MESSAGE_BYTES, MAX_RESULT_BYTES, MAX_SENTENCE_BYTES
 from fedglmm_secure.wire.messages import (
     CoordinatorMessage,
@@ -15,6 +15,7 @@ from fedglmm_secure.wire.messages import (
     Next,
     Ready,
     Refusal,
+    SayHello,
     SiteMessage,
     Stopped,
     Wait,
@@ -30,16 +31,17 @@ def encode_site(message: SiteMessage) -> bytes:
     """The protobuf bytes of what a site sends."""
     match message:
         case Hello():
-            content = pb.SiteMessage(hello=_hello_to_pb(message))
-        case Contribution():
-            content = pb.SiteMessage(contribution=_contribution_to_pb(message))
+            content = pb.SiteMessage(hello=sums.hello_to_pb(message))
         case Ready():
-            ready = pb.Ready(site=message.site, session_id=message.session_id, last_sum=message.last_sum)
+            phase = sums.phase_to_pb(message.phase)
+            ready = pb.Ready(site=message.site, session_id=message.session_id, last_sum=message.last_sum, phase=phase)
             content = pb.SiteMessage(ready=ready)
         case Refusal():
             category, sentence = _words(message.error)
             refusal = pb.Refusal(site=message.site, category=category, sentence=sentence)
             content = pb.SiteMessage(refusal=refusal)
+        case _:
+            content = pb.SiteMessage(**sums.reply_to_pb(message))  # type: ignore[arg-type]
     return content.SerializeToString(deterministic=True)
 
 
@@ -49,16 +51,16 @@ def decode_site(data: bytes) -> SiteMessage:
     _parse(message, data)
     match message.WhichOneof("content"):
         case "hello":
-            return _hello_from_pb(message.hello)
-        case "contribution":
-            sent = message.contribution
-            return Contribution(sent.session_id, sent.number, sent.attempt, sent.site, sent.vector)
+            return sums.hello_from_pb(message.hello)
         case "ready":
-            return Ready(message.ready.site, message.ready.session_id, message.ready.last_sum)
+            ready = message.ready
+            return Ready(ready.site, ready.session_id, ready.last_sum, sums.phase_from_pb(ready.phase))
         case "refusal":
             return Refusal(message.refusal.site, _error(message.refusal.category, message.refusal.sentence))
-        case _:
+        case None:
             raise PeerError("a site sent a message of an unknown kind; use the same version everywhere")
+        case kind:
+            return sums.reply_from_pb(kind, getattr(message, kind))
 
 
 def encode_coordinator(message: CoordinatorMessage) -> bytes:
@@ -71,8 +73,12 @@ def encode_coordinator(message: CoordinatorMessage) -> bytes:
         case Stopped():
             category, sentence = _words(message.error)
             content = pb.CoordinatorMessage(stopped=pb.Stopped(category=category, sentence=sentence))
+        case Relay():
+            content = pb.CoordinatorMessage(relay=sums.relay_to_pb(message))
         case Wait():
             content = pb.CoordinatorMessage(wait=pb.Wait())
+        case SayHello():
+            content = pb.CoordinatorMessage(say_hello=pb.SayHello())
     return content.SerializeToString(deterministic=True)
 
 
@@ -89,8 +95,12 @@ def decode_coordinator(data: bytes) -> CoordinatorMessage:
             return Finished(message.finished.result_json)
         case "stopped":
             return Stopped(_error(message.stopped.category, message.stopped.sentence))
+        case "relay":
+            return sums.relay_from_pb(message.relay)
         case "wait":
             return Wait()
+        case "say_hello":
+            return SayHello()
         case _:
             raise PeerError("the coordinator sent a message of an unknown kind; use the same version everywhere")
 
@@ -114,44 +124,15 @@ def _error(category: int, sentence: str) -> FedglmmError:
     return status.from_category(category, sentence)
 
 
-def _hello_to_pb(hello: Hello) -> pb.Hello:
-    return pb.Hello(
-        site=hello.site,
-        study_digest=hello.study_digest,
-        nonce=hello.nonce,
-        mask_public_key=hello.mask_public_key,
-        signature=hello.signature,
-    )
-
-
-def _hello_from_pb(hello: pb.Hello) -> Hello:
-    return Hello(hello.site, hello.study_digest, hello.nonce, hello.mask_public_key, hello.signature)
-
-
-def _contribution_to_pb(contribution: Contribution) -> pb.Contribution:
-    return pb.Contribution(
-        session_id=contribution.session_id,
-        number=contribution.number,
-        attempt=contribution.attempt,
-        site=contribution.site,
-        vector=contribution.vector,
-    )
-
-
 def _next_to_pb(message: Next) -> pb.Next:
     request, offer = message.request, message.offer
     if request.question != questions.encode(message.question):
         raise PeerError("the question that is sent must be the one whose digest the sum is bound to")
     return pb.Next(
-        offer=None
-        if offer is None
-        else pb.SessionOffer(
-            coordinator_nonce=offer.coordinator_nonce, hellos=[_hello_to_pb(hello) for hello in offer.hellos]
-        ),
+        offer=None if offer is None else sums.offer_to_pb(offer),
         request=pb.SumRequest(
             session_id=request.session_id,
             number=request.number,
-            attempt=request.attempt,
             participants=request.participants,
             question=question_to_pb(message.question),
             length=request.length,
@@ -160,12 +141,9 @@ def _next_to_pb(message: Next) -> pb.Next:
 
 
 def _next_from_pb(message: pb.Next) -> Next:
-    offer = None
-    if message.HasField("offer"):
-        hellos = tuple(_hello_from_pb(hello) for hello in message.offer.hellos)
-        offer = SessionOffer(message.offer.coordinator_nonce, hellos)
+    offer = sums.offer_from_pb(message.offer) if message.HasField("offer") else None
     sent = message.request
     question = question_from_pb(sent.question)
     canonical = questions.encode(question)
-    request = SumRequest(sent.session_id, sent.number, sent.attempt, tuple(sent.participants), canonical, sent.length)
+    request = SumRequest(sent.session_id, sent.number, tuple(sent.participants), canonical, sent.length)
     return Next(offer, request, question)

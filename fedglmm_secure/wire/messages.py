@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 from fedglmm_secure.errors import FedglmmError, PeerError
 from fedglmm_secure.model.questions import Question
-from fedglmm_secure.securesum.messages import DIGEST_BYTES, Contribution, Hello, SessionOffer, SumRequest
+from fedglmm_secure.securesum.messages import DIGEST_BYTES, Hello, Phase, Relay, SessionOffer, SumReply, SumRequest
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A site polls: it has answered every sum up to ``last_sum`` of the open session."""
+    """A site polls: its last message in the open session was ``phase`` of ``last_sum``, (0, None) before the first."""
 
     site: str
     session_id: bytes
     last_sum: int
+    phase: Phase | None = None
 
     def __post_init__(self) -> None:
         """Raise PeerError on a session id of another size."""
@@ -33,16 +34,11 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Next:
-    """The next question, with the session's offer when it is the first."""
+    """The next question; in answer to a Hello with the session's offer."""
 
     offer: SessionOffer | None
     request: SumRequest
     question: Question
-
-    def __post_init__(self) -> None:
-        """Raise PeerError when the offer comes without the first question, or the other way round."""
-        if (self.offer is None) == (self.request.number == 1):
-            raise PeerError("the session offer must come with the first question, and with no other")
 
 
 @dataclass(frozen=True)
@@ -64,5 +60,10 @@ class Wait:
     """Nothing yet: poll again."""
 
 
-SiteMessage = Hello | Contribution | Ready | Refusal
-CoordinatorMessage = Next | Finished | Stopped | Wait
+@dataclass(frozen=True)
+class SayHello:
+    """The coordinator does not know the session of the message: begin another one."""
+
+
+SiteMessage = Hello | SumReply | Ready | Refusal
+CoordinatorMessage = Next | Relay | Finished | Stopped | Wait | SayHello

@@ -5,21 +5,24 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from typing import Any, cast
+
+from google.protobuf.message import DecodeError
 
 from fedglmm_secure.errors import FedglmmError, InputError
-from fedglmm_secure.securesum.messages import Contribution, JournalRecord
+from fedglmm_secure.securesum.messages import Hello, JournalRecord, Relay, SessionOffer, SumReply, SumRequest
+from fedglmm_secure.wire import codec, sums
+from fedglmm_secure.wire.messages import Ready, Refusal
+from fedglmm_secure.wire.v1 import exchange_pb2 as pb
 
 
 def journal_line(record: JournalRecord) -> bytes:
-    """One answered sum: the session, the sum, the context it was bound to, and the protected vector, as it was sent."""
-    sent = record.contribution
+    """What a site took and what it made of it: the phase and context in words, the messages in base64 as they are sent."""
     fields = {
-        "session": sent.session_id.hex(),
-        "sum": sent.number,
-        "attempt": sent.attempt,
-        "site": sent.site,
+        "phase": record.made[0].phase.value if record.made else "offer",
         "context": record.context.hex(),
-        "vector": sent.vector.hex(),
+        "received": _received_fields(record.received),
+        "made": [_text(codec.encode_site(message)) for message in record.made],
     }
     return json.dumps(fields).encode() + b"\n"
 
@@ -32,7 +35,7 @@ def read_journal(content: bytes, source: str) -> tuple[JournalRecord, ...]:
     *lines, _torn = content.split(b"\n")
     try:
         return tuple(map(_journal_record, lines))
-    except (ValueError, KeyError, TypeError, FedglmmError) as error:
+    except (ValueError, KeyError, TypeError, DecodeError, FedglmmError) as error:
         raise InputError(f"{source}: is damaged; keep it, and join with another --out folder") from error
 
 
@@ -48,13 +51,40 @@ def read_transcript(text: str) -> Iterator[tuple[str, bytes]]:
         yield fields["site"], base64.b64decode(fields["message"])
 
 
+def _received_fields(received: SessionOffer | SumRequest | Relay) -> dict[str, object]:
+    match received:
+        case SessionOffer():
+            return {"offer": _text(sums.offer_to_pb(received).SerializeToString(deterministic=True))}
+        case SumRequest():
+            return {
+                "session": received.session_id.hex(),
+                "sum": received.number,
+                "participants": list(received.participants),
+                "question": _text(received.question),
+                "length": received.length,
+            }
+        case Relay():
+            return {"relay": _text(sums.relay_to_pb(received).SerializeToString(deterministic=True))}
+
+
+def _received(fields: dict[str, Any]) -> SessionOffer | SumRequest | Relay:
+    if "offer" in fields:
+        return sums.offer_from_pb(pb.SessionOffer.FromString(base64.b64decode(fields["offer"])))
+    if "relay" in fields:
+        return sums.relay_from_pb(pb.Relay.FromString(base64.b64decode(fields["relay"])))
+    question, participants = base64.b64decode(fields["question"]), tuple(fields["participants"])
+    return SumRequest(bytes.fromhex(fields["session"]), fields["sum"], participants, question, fields["length"])
+
+
 def _journal_record(line: bytes) -> JournalRecord:
     fields = json.loads(line)
-    sent = Contribution(
-        bytes.fromhex(fields["session"]),
-        fields["sum"],
-        fields["attempt"],
-        fields["site"],
-        bytes.fromhex(fields["vector"]),
+    made = tuple(codec.decode_site(base64.b64decode(text)) for text in fields["made"])
+    if any(isinstance(message, Hello | Ready | Refusal) for message in made):
+        raise ValueError("no message of a sum")
+    return JournalRecord(
+        bytes.fromhex(fields["context"]), _received(fields["received"]), cast("tuple[SumReply, ...]", made)
     )
-    return JournalRecord(bytes.fromhex(fields["context"]), sent)
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode()

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from fedglmm_secure.errors import InputError
-from fedglmm_secure.securesum.session import Terms
+from fedglmm_secure.securesum.session import EXCLUDE, PaillierTerms, Terms
 from fedglmm_secure.study import Study
 
 
 def terms_of(study: Study) -> Terms:
-    """The study's protocol, digest, roster, cohort and number of sums.
+    """The study's protocol, digest, roster, cohort, number of sums and dropouts.
 
-    Raises InputError for a roster without keys, and for ``dropouts`` other than 0.
+    Raises InputError for a roster without keys, and for terms that do not go together.
     """
-    if study.security.dropouts != 0:
-        raise InputError(
-            f"the study's dropouts = {study.security.dropouts} needs sums that survive a lost site, which "
-            "this version does not have; set dropouts = 0"
-        )
+    security, key = study.security, study.paillier
+    starts = 1 + (security.dropouts if security.on_dropout == EXCLUDE else 0)
     return Terms(
-        protocol=study.security.protocol,
+        protocol=security.protocol,
         study_digest=study.digest,
         roster=study.roster(),
-        minimum_sites=study.security.minimum_sites,
-        max_sums=max_sums(study),
+        minimum_sites=security.minimum_sites,
+        max_sums=starts * max_sums(study),
+        dropouts=security.dropouts,
+        on_dropout=security.on_dropout,
+        paillier=None if key is None else PaillierTerms(int(key.modulus, 16), key.threshold),
     )
 
 

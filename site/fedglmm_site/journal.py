@@ -1,30 +1,51 @@
-"""The journal: which sums this site has answered, on disk before the answer leaves.
+"""The journal: what this site took and what it made of it, on disk before anything leaves; and the session's seed.
 
-A line is JSON: the session, the sum, the context it was bound to, and the protected vector, which is what is
-sent.
+A line is JSON: the phase, the context it was bound to, what was received, and the messages that were made, which are
+what is sent. The seed is in a file of its own, which only the site may read, and which is removed when the fit is done.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fedglmm_secure.securesum import JournalRecord
+from fedglmm_secure.errors import InputError
+from fedglmm_secure.securesum import Hello, JournalRecord, Seed, SessionOffer
+from fedglmm_secure.securesum.seed import SEED_BYTES
 from fedglmm_secure.wire.records import journal_line, read_journal
+
+SEED = "session.seed"
 
 
 class Journal:
     """An append-only file; ``append`` returns only when the record is on disk."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create ``path``; ``records`` are those of earlier sessions."""
+        """Open or create ``path``; ``records`` are those that it holds."""
         content = path.read_bytes() if path.exists() else b""
         self.records = read_journal(content, str(path))
         self._file = path.open("ab")
         self._file.truncate(content.rfind(b"\n") + 1)  # a line that a crash cut off must not spoil the next
         _sync_folder(path.parent)
+
+    def session_of(self, hello: Hello) -> tuple[JournalRecord, ...]:
+        """The records of the session that was opened with this very hello, none when there is none."""
+        starts = [i for i, record in enumerate(self.records) if isinstance(record.received, SessionOffer)]
+        for start, end in pairwise([*starts, len(self.records)]):
+            offer = self.records[start].received
+            if isinstance(offer, SessionOffer) and hello in offer.hellos:
+                return self.records[start:end]
+        return ()
+
+    @property
+    def sessions(self) -> frozenset[bytes]:
+        """The ids of all sessions in which this site sent anything of a sum."""
+        received = (record.received for record in self.records)
+        return frozenset(message.session_id for message in received if not isinstance(message, SessionOffer))
 
     def append(self, record: JournalRecord) -> None:
         """Write a record and force it to disk."""
@@ -41,6 +62,41 @@ class Journal:
     ) -> None:
         """Close the file."""
         self._file.close()
+
+
+class SeedFile:
+    """Where the seed of a session is kept while it lasts. Readable by its owner only."""
+
+    def __init__(self, folder: Path) -> None:
+        """The file ``session.seed`` of a folder."""
+        self._path = folder / SEED
+
+    def read_or_draw(self, randomness: Callable[[int], bytes]) -> Seed:
+        """The seed that is kept here, or a fresh one, which is on disk when this returns.
+
+        Raises InputError for a file that others can read.
+        """
+        if not self._path.exists():
+            return self.draw(randomness)
+        if self._path.stat().st_mode & 0o077:
+            raise InputError(f"{self._path}: can be read by others than its owner; run `chmod 600 {self._path}`")
+        return Seed(self._path.read_bytes())
+
+    def draw(self, randomness: Callable[[int], bytes]) -> Seed:
+        """A fresh seed in place of any other."""
+        seed = Seed(randomness(SEED_BYTES))
+        fresh = self._path.with_suffix(".new")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(seed.content)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)
+        _sync_folder(self._path.parent)
+        return seed
+
+    def forget(self) -> None:
+        """Remove it: from now on nothing here opens the masks of this session."""
+        self._path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -14,14 +14,12 @@ import typer
 from fedglmm_secure import shell
 from fedglmm_secure.errors import InputError, RefusalError
 from fedglmm_secure.estimate.local import local_report
-from fedglmm_secure.securesum import Site
 from fedglmm_secure.study import Study, parse_table
 from fedglmm_secure.study.site_rows import SiteRows
 from fedglmm_secure.wire.identity import Identity, certificate_der
 from fedglmm_secure.wire.terms import terms_of
-from fedglmm_site.agent import Agent
-from fedglmm_site.journal import Journal
 from fedglmm_site.link import Link
+from fedglmm_site.participation import Participation
 from fedglmm_site.policy import read_policy
 
 app = shell.make_app("Take part in a study with this site's own table, which stays here.")
@@ -56,21 +54,23 @@ def join(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     say = shell.speaker(quiet=quiet)
     approved, identity, own_policy = shell.read_study(study), shell.read_identity(keys), read_policy(policy)
+    terms = terms_of(approved)
+    own_policy.check(terms)
+    name = terms.name_of(identity.signing.public_bytes)
+    pinned = _check_certificates(approved, study, name, identity)
     out.mkdir(parents=True, exist_ok=True)
-    with Journal(out / "journal.jsonl") as journal:
-        site = Site(terms_of(approved), identity.signing, own_policy, secrets.token_bytes, journal.records)
-        pinned = _check_certificates(approved, study, site.name, identity)
-        design = approved.design(parse_table(data.name, shell.read_bytes(data, "a table")), site.name, str(data))
-        link = Link(coordinator, pinned=pinned, keys=keys, timeout=timeout, say=say)
-        with contextlib.closing(link):
-            finished = Agent(
-                approved, SiteRows(approved, design, site.name), site, link=link, journal=journal, say=say
-            ).run()
+    design = approved.design(parse_table(data.name, shell.read_bytes(data, "a table")), name, str(data))
+    participation = Participation(
+        approved, SiteRows(approved, design, name), identity.signing, own_policy, secrets.token_bytes, share=None
+    )
+    link = Link(coordinator, pinned=pinned, keys=keys, timeout=timeout, say=say)
+    with contextlib.closing(link):
+        finished, sums = participation.take_part(out, link, say)
     (out / "result.json").write_text(finished.result_json, encoding="utf-8")
-    report = local_report(approved, site.name, design, site.sums, finished.result_json)
+    report = local_report(approved, name, design, sums, finished.result_json)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if not quiet:
-        print(f"{site.name}: {design.rows} rows used, {site.sums} sums answered; result, report and journal in {out}")
+        print(f"{name}: {design.rows} rows used, {sums} sums answered; result, report and journal in {out}")
 
 
 def main() -> None:

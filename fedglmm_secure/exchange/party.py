@@ -1,0 +1,104 @@
+"""A site's side of one fit: every check, then the answer, and nothing leaves before the journal has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fedglmm_secure.errors import LinkError, PeerError
+from fedglmm_secure.model.questions import Question
+from fedglmm_secure.securesum import Hello, JournalRecord, Relay, Site, SumReply
+from fedglmm_secure.study import Study
+from fedglmm_secure.study.guard import check_question
+from fedglmm_secure.study.site_rows import SiteRows
+from fedglmm_secure.wire.messages import Next, Ready, SayHello, SiteMessage, Wait
+
+Keep = Callable[[JournalRecord], None]
+"""Returns when the record is where a crash cannot take it."""
+
+
+class SessionOver(LinkError):
+    """The coordinator does not know this site's session; begin another one with a new seed."""
+
+
+class Party:
+    """One site in one fit: ``begin``, then a ``reply`` to each message of the coordinator but the last."""
+
+    def __init__(
+        self,
+        study: Study,
+        rows: SiteRows,
+        machine: Site,
+        keep: Keep,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """``machine`` has not said hello yet; ``keep`` writes to the site's journal."""
+        self._study, self._rows, self._machine, self._keep, self._say = study, rows, machine, keep, say
+        self._question: Question | None = None
+
+    def begin(self, records: Sequence[JournalRecord] = ()) -> SiteMessage:
+        """The first message: a hello, or where this site was in the session of its journal's ``records``."""
+        if not records:
+            return self._machine.hello()
+        last = self._machine.resume(records)
+        if self._machine.owes_answer:  # the question itself is not in the journal: ask for it again
+            return Ready(self._machine.name, self._machine.session_id, self._machine.sums)
+        return last or self._poll()
+
+    def reply(self, message: Next | Relay | Wait | SayHello) -> SiteMessage:
+        """What to send next. Raises whatever this site finds wrong; SessionOver when there is no such session."""
+        match message:
+            case Next():
+                return self._take_question(message)
+            case Relay():
+                return self._take_relay(message)
+            case Wait():
+                return self._poll()
+            case SayHello():
+                raise SessionOver(
+                    "the coordinator was started again and does not know this session; start this site again"
+                )
+
+    def work_ahead(self) -> None:
+        """Prepare what the next sum needs: for another thread, while this one waits for the coordinator."""
+        self._machine.work_ahead()
+
+    def _take_question(self, message: Next) -> SiteMessage:
+        machine, question = self._machine, message.question
+        if message.offer is not None:
+            self._keep_record(machine.open(message.offer))
+        step = machine.receive(message.request)
+        self._question = question
+        if step is not None and step.record is None:
+            return step.message
+        check_question(self._study, question, message.request.number, first=machine.starts_over)
+        if step is None:
+            return self._answer(question)
+        self._keep_record(step.record)
+        return step.message
+
+    def _take_relay(self, relay: Relay) -> SiteMessage:
+        step = self._machine.receive(relay)
+        if step is None:
+            return self._answer(self._question)
+        self._keep_record(step.record)
+        return step.message
+
+    def _poll(self) -> Hello | Ready:
+        machine = self._machine
+        return Ready(machine.name, machine.session_id, *machine.last) if machine.session_id else machine.hello()
+
+    def _keep_record(self, record: JournalRecord | None) -> None:
+        """Nothing leaves before this returns; None for what stands in the journal already."""
+        if record is not None:
+            self._keep(record)
+
+    def _answer(self, question: Question | None) -> SumReply:
+        if question is None:
+            raise PeerError(
+                "the coordinator relays keys of a sum whose question it did not ask; start the session again"
+            )
+        layout = self._study.layout
+        step = self._machine.answer(self._rows.answer(question), question.slots(layout))
+        self._keep_record(step.record)
+        self._say(f"sum {step.message.number}: {question.kind}")
+        return step.message

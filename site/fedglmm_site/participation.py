@@ -1,0 +1,62 @@
+"""Taking part in one fit, from the seed and journal on disk to the result: begun, gone on with, or begun anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedglmm_secure.exchange import Party, SessionOver
+from fedglmm_secure.securesum import Policy, Randomness, Seed, SigningIdentity, Site
+from fedglmm_secure.study import Study
+from fedglmm_secure.study.site_rows import SiteRows
+from fedglmm_secure.wire.messages import Finished
+from fedglmm_secure.wire.terms import terms_of
+from fedglmm_site.agent import Agent, Link
+from fedglmm_site.journal import Journal, SeedFile
+
+
+@dataclass(frozen=True)
+class Participation:
+    """What a site brings to a fit. Its ``repr`` hides its keys."""
+
+    study: Study
+    rows: SiteRows
+    signing: SigningIdentity
+    policy: Policy
+    randomness: Randomness
+    share: object
+    """The site's share of the study's Paillier key, None for other protocols."""
+
+    def take_part(self, folder: Path, link: Link, say: Callable[[str], None]) -> tuple[Finished, int]:
+        """The result, and the number of sums that were answered.
+
+        A session of this folder that has not ended goes on; when the coordinator does not know it any more, another one
+        begins, with a new seed. The seed is forgotten when the result is here.
+        """
+        seeds = SeedFile(folder)
+        with Journal(folder / "journal.jsonl") as journal:
+            machine = self._machine(seeds.read_or_draw(self.randomness), journal.sessions)
+            records = journal.session_of(machine.hello())
+            if records:
+                say("going on in the session of this folder's journal")
+            try:
+                finished = self._agent(machine, journal, link, say).run(records)
+            except SessionOver:
+                if not records:
+                    raise
+                say("the coordinator does not know that session any more; beginning another one")
+                machine = self._machine(seeds.draw(self.randomness), journal.sessions)
+                finished = self._agent(machine, journal, link, say).run()
+        seeds.forget()
+        return finished, machine.sums
+
+    def _machine(self, seed: Seed, earlier: frozenset[bytes]) -> Site:
+        return Site(
+            terms_of(self.study), self.signing, self.policy, seed,
+            randomness=self.randomness, earlier_sessions=earlier, share=self.share,
+        )  # fmt: skip
+
+    def _agent(self, machine: Site, journal: Journal, link: Link, say: Callable[[str], None]) -> Agent:
+        party = Party(self.study, self.rows, machine, journal.append, say)
+        return Agent(machine.name, party, link)
