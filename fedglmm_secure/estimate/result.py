@@ -150,6 +150,23 @@ class FitResult:
         )
         return replace(self, security=security, seconds={"total": seconds})
 
+    def without(self, excluded: tuple[str, ...], sums: int) -> FitResult:
+        """The same fit, which began again after ``sums`` sums over the sites that were not ``excluded``."""
+        names = ", ".join(excluded)
+        sentence = (
+            f"{names} did not answer in time and {'was' if len(excluded) == 1 else 'were'} left out, as the study allows; "
+            f"the fit is over the other sites, and was begun again after sum {sums}"
+        )
+        trace = tuple(replace(row, sum=row.sum + sums) for row in self.trace)
+        security = replace(self.security, sums=self.security.sums + sums)
+        return replace(
+            self,
+            n_sites=self.n_sites - len(excluded),
+            warnings=(sentence, *self.warnings),
+            security=security,
+            trace=trace,
+        )
+
     def summary(self) -> str:
         """A text like that of R's ``summary``."""
         from fedglmm_secure.estimate.summary import summary  # noqa: PLC0415  the table's layout is its own concern

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 LINKS = {"binomial": "logit", "poisson": "log", "gaussian": "identity"}
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."))
 RATIOS = {"binomial": ("Odds ratios", "OR"), "poisson": ("Rate ratios", "RR")}
-PROTECTION = {"masking": "pairwise-masked", "plain": "UNPROTECTED"}
+PROTECTION = {"masking": "pairwise-masked", "paillier": "threshold Paillier", "plain": "UNPROTECTED"}
 
 
 def summary(fit: FitResult) -> str:

@@ -43,6 +43,8 @@ class Conductor:
         self._start, self._fit = fit, fit()
         self._randomness, self._keep, self._say = randomness, keep, say
         self._coordinator = Coordinator(terms_of(study))
+        self._excluded: tuple[str, ...] = ()
+        self._sums_before = 0
         self._question: Question | None = None
         self._request: SumRequest | None = None
         self.end: Finished | Stopped | None = None
@@ -132,8 +134,9 @@ class Conductor:
         total = self._coordinator.total()
         request = self._request
         if request is not None and self._coordinator.cohort != request.participants:
-            lost = ", ".join(sorted(set(request.participants) - set(self._coordinator.cohort)))
-            self._say(f"left out: {lost}; the fit starts again over the other sites")
+            lost = tuple(sorted(set(request.participants) - set(self._coordinator.cohort)))
+            self._excluded, self._sums_before = (*self._excluded, *lost), request.number
+            self._say(f"left out: {', '.join(lost)}; the fit begins again over the other sites")
             self._fit = self._start()
             self._ask(next(self._fit))
         else:
@@ -149,7 +152,9 @@ class Conductor:
         try:
             action()
         except StopIteration as end:
-            self.end = Finished(self._keep(end.value))
+            result: FitResult = end.value
+            excluded = tuple(sorted(self._excluded))
+            self.end = Finished(self._keep(result.without(excluded, self._sums_before) if excluded else result))
         except FedglmmError as error:
             self.stop(error)
         except Exception as error:

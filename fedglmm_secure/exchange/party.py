@@ -70,7 +70,10 @@ class Party:
         self._question = question
         if step is not None and step.record is None:
             return step.message
-        check_question(self._study, question, message.request.number, first=machine.starts_over)
+        request = message.request
+        check_question(
+            self._study, question, request.number, first=machine.starts_over, sites=len(request.participants)
+        )
         if step is None:
             return self._answer(question)
         self._keep_record(step.record)

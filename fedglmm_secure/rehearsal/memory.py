@@ -102,7 +102,7 @@ def rehearse_in_memory(
 def site_at_hand(
     study: Study, design: DividableDesign, name: str, signing: SigningIdentity, share: object = None
 ) -> SiteAtHand:
-    """A simulated site. All sites of a rehearsal are the user's own: plain sums are allowed once the user names them."""
+    """A simulated site: the user's own, so that plain sums are allowed once the user names them."""
     terms, policy = terms_of(study), Policy(allow_plain=True)
 
     def machine(seed: Seed) -> Site:

@@ -71,8 +71,8 @@ class Terms:
     def _check_dropouts(self) -> None:
         if self.paillier is not None and not len(self.roster) // 2 < self.paillier.threshold <= len(self.roster):
             raise InputError(
-                f"the Paillier key needs {self.paillier.threshold} of {len(self.roster)} sites, which must be more than "
-                "half and at most all; deal it again"
+                f"the Paillier key needs {self.paillier.threshold} of {len(self.roster)} sites, which must be more "
+                "than half and at most all; deal it again"
             )
         most = max(0, len(self.roster) - max(self.threshold, self.minimum_sites))
         if not 0 <= self.dropouts <= most:

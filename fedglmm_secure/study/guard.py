@@ -35,16 +35,17 @@ ROWS_PER_EFFECTIVE_ROW = 4
 _REMEDY = {"parameters": "covariates", "penalties": "penalties, or a larger validation.fraction"}
 
 
-def check_question(study: Study, question: Question, number: int, *, first: bool) -> None:
+def check_question(study: Study, question: Question, number: int, *, first: bool, sites: int | None = None) -> None:
     """Raise RefusalError or PeerError unless this study lets a coordinator ask this question as sum ``number``.
 
-    A fit describes first, once; so the ``first`` question to a cohort does, and no other. The pooled disclosure limits are checked with every question after that, on the very
-    description that the other sites of the same sum were told.
+    A fit describes first, once: so does the ``first`` question to a cohort of ``sites`` (by default the roster's), and
+    no other. The pooled disclosure limits are checked with every question after that, on the very description that the
+    other sites of the same sum were told.
     """
     if isinstance(question, Describe) != first:
         raise PeerError(f"the coordinator asks to {question.kind} in sum {number}; only the first sum describes")
     if study.layout.group == SITE:
-        check_groups(len(study.sites), len(study.layout.columns), study)
+        check_groups(sites or len(study.sites), len(study.layout.columns), study)
     if isinstance(question, Describe):
         return
     _check_asked(study, question)

@@ -17,7 +17,7 @@ from fedglmm_secure.wire.v1 import exchange_pb2 as pb
 
 
 def journal_line(record: JournalRecord) -> bytes:
-    """What a site took and what it made of it: the phase and context in words, the messages in base64 as they are sent."""
+    """What a site took and what it made of it: phase and context, and the messages in base64, as they are sent."""
     fields = {
         "phase": record.made[0].phase.value if record.made else "offer",
         "context": record.context.hex(),
