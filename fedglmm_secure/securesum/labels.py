@@ -25,3 +25,6 @@ CONTEXT: Final = "fedglmm/securesum/v1/sum"
 
 PAIR_MASK: Final = "fedglmm/masking/v1/pair"
 """The key of the mask that two sites share in one sum."""
+
+KEY_SHARE: Final = "fedglmm/paillier/v1/share"
+"""What binds a sealed Paillier key share to its site, its key and its roster."""
