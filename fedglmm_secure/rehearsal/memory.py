@@ -130,12 +130,14 @@ def rehearsal_copy(
     """The study with throw-away identities, marked as a rehearsal of the one given."""
     if protocol not in (None, "masking", "paillier", "plain"):
         raise InputError(f"there is no protocol {protocol!r}; use masking or plain")
-    return study.replaced(
+    copy = study.replaced(
         protocol=protocol,  # type: ignore[arg-type]
         identities={name: (own.public_key, own.certificate) for name, own in identities.items()},
         coordinator_certificate=coordinator_certificate,
         rehearsal_of=study.hexdigest,
     )
+    terms_of(copy)  # what cannot be run is refused before anything starts
+    return copy
 
 
 class _SiteAtHand:

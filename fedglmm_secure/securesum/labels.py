@@ -26,5 +26,8 @@ CONTEXT: Final = "fedglmm/securesum/v1/sum"
 PAIR_MASK: Final = "fedglmm/masking/v1/pair"
 """The key of the mask that two sites share in one sum."""
 
+KEY_DEALING: Final = "fedglmm/paillier/v1/dealing"
+"""The digest of what a Paillier key was dealt for: its modulus, its threshold and the roster."""
+
 KEY_SHARE: Final = "fedglmm/paillier/v1/share"
-"""What binds a sealed Paillier key share to its site, its key and its roster."""
+"""What binds a sealed key share to its dealing and its site."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fedglmm_secure.securesum.paillier import BITS, PublicKey
 from fedglmm_secure.study.agreement import used_variables
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ def warnings(study: Study) -> Iterator[str]:
         )
     if study.security.protocol == "plain":
         yield "security.protocol: plain shows the coordinator every site's numbers; it is for rehearsal only"
+    if study.security.protocol == "paillier" and study.paillier is None:
+        yield "paillier: no key is dealt yet; run `fedglmm paillier deal` when the roster is complete"
+    if study.paillier is not None and PublicKey.from_hex(study.paillier.modulus).bits < BITS:
+        yield f"paillier.modulus: is shorter than {BITS} bits, a legacy option; deal the key again for a new study"
     if (study.model.family, study.model.method) == ("gaussian", "agh"):
         yield 'model.method: the gaussian likelihood is exact with "laplace"; "agh" gives the same with more work'
     used = used_variables(study.model, study.formula)

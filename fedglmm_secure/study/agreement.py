@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.ring import MAX_SITES
+from fedglmm_secure.securesum.paillier import smallest_threshold
 from fedglmm_secure.study.formula import NAME, SITE, Formula
 from fedglmm_secure.study.problems import nearest
 from fedglmm_secure.study.reference import covariates_of, is_category
-from fedglmm_secure.study.schema import Model, Site, Validation, Variable
+from fedglmm_secure.study.schema import Model, Paillier, Security, Site, Validation, Variable
 from fedglmm_secure.study.terms import ModelTerm, factor_variables, is_expression, parse_terms
 
 _OUTCOMES = {"binomial": ("binary",), "poisson": ("count",), "gaussian": ("numeric", "count")}
@@ -66,7 +67,27 @@ def check_roster(sites: Sequence[Site]) -> None:
         raise InputError(f"sites: must be at most {MAX_SITES}, not {len(sites)}; a larger sum could overflow")
     _distinct("name", sites)
     _distinct("public_key", sites)
+    _distinct("encryption_key", sites)
     _distinct("certificate", sites)
+
+
+def check_paillier(security: Security, paillier: Paillier | None, sites: Sequence[Site]) -> None:
+    """The dealt key belongs to the protocol, the roster and the dropouts; InputError otherwise."""
+    if paillier is None:
+        return
+    if security.protocol != "paillier":
+        raise InputError('paillier: belongs to security.protocol = "paillier"; remove the table or change the key')
+    listed, threshold = len(sites), paillier.threshold
+    if not smallest_threshold(listed) <= threshold <= listed:
+        raise InputError(
+            f"paillier.threshold: must be more than half of the {listed} sites and no more than all, not {threshold}; "
+            "deal the key again with `fedglmm paillier deal`"
+        )
+    if threshold > listed - security.dropouts:
+        raise InputError(
+            f"security.dropouts: must be at most {listed - threshold}, not {security.dropouts}, as it takes "
+            f"{threshold} of the {listed} sites to decrypt"
+        )
 
 
 def used_variables(model: Model, formula: Formula) -> tuple[str, ...]:

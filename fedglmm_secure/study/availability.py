@@ -31,7 +31,6 @@ _NOT_YET: tuple[_Row, ...] = (
         lambda s: any(v.shared for v in s.variables.values()),
         "a group shared by sites (shared = true)",
     ),
-    ("security.protocol", lambda s: s.security.protocol == "paillier", 'protocol = "paillier"'),
     ("security.dropouts", lambda s: s.security.dropouts > 0, "surviving dropouts (dropouts above 0)"),
     ("security.on_dropout", lambda s: s.security.on_dropout == "exclude", 'on_dropout = "exclude"'),
 )

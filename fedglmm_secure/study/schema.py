@@ -26,6 +26,8 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 COUNT_RANGE = (0.0, 10_000.0)
 MAX_LEVELS = 200
+SMALLEST_MODULUS, LARGEST_MODULUS = 2048, 4096
+"""Bits: below is not secure, above only slow."""
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+\n-----END CERTIFICATE-----\n")
 
 
@@ -72,6 +74,17 @@ def _certificate(value: str) -> str:
     text = "\n".join(line for line in lines if line) + "\n"
     if len(text) > 10_000 or not _PEM.fullmatch(text):
         raise problem("must be one PEM certificate, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----")
+    return text
+
+
+def _modulus(value: str) -> str:
+    text = "".join(value.split()).lower().lstrip("0")
+    bits = int(text, 16).bit_length() if re.fullmatch("[0-9a-f]{1,2048}", text) else 0
+    if not SMALLEST_MODULUS <= bits <= LARGEST_MODULUS or int(text, 16) % 2 == 0:
+        raise problem(
+            f"must be an odd number of {SMALLEST_MODULUS} to {LARGEST_MODULUS} bits in hexadecimal; "
+            "make it with `fedglmm paillier deal`"
+        )
     return text
 
 
@@ -235,6 +248,15 @@ class Security(Table):
     minimum_sites: Annotated[Whole, AfterValidator(_between(2, 255))] = 3
 
 
+class Paillier(Table):
+    """``[paillier]``: the key that sums are encrypted under, as ``fedglmm paillier deal`` writes it."""
+
+    modulus: Annotated[str, AfterValidator(_modulus)]
+    """Hexadecimal, in lower case."""
+    threshold: Annotated[Whole, AfterValidator(_between(2, 255))]
+    """How many sites it takes to decrypt."""
+
+
 class Disclosure(Table):
     """``[disclosure]``: what every site enforces before anything is fitted."""
 
@@ -255,4 +277,5 @@ class Site(Table):
 
     name: SafeName
     public_key: Annotated[str, AfterValidator(_public_key)] | None = None
+    encryption_key: Annotated[str, AfterValidator(_public_key)] | None = None
     certificate: Certificate | None = None

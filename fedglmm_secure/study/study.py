@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.model.design import Layout
 from fedglmm_secure.study import advice, roster, rows
-from fedglmm_secure.study.agreement import check_model, check_roster, check_variables
+from fedglmm_secure.study.agreement import check_model, check_paillier, check_roster, check_variables
 from fedglmm_secure.study.availability import check_available
 from fedglmm_secure.study.digest import study_digest
 from fedglmm_secure.study.formula import Formula, parse_formula, without_spaces
@@ -25,6 +25,7 @@ from fedglmm_secure.study.schema import (
     Disclosure,
     Header,
     Model,
+    Paillier,
     Security,
     Site,
     Table,
@@ -45,6 +46,7 @@ class Study(Table):
     variables: dict[str, Variable]
     validation: Validation | None = None
     security: Security = Security()
+    paillier: Paillier | None = None
     disclosure: Disclosure = Disclosure()
     coordinator: Coordinator = Coordinator()
     sites: tuple[Site, ...] = Field(default=())
@@ -68,6 +70,7 @@ class Study(Table):
         check_model(self.model, self.formula, self.validation)
         check_variables(self.model, self.formula, self.variables)
         check_roster(self.sites)
+        check_paillier(self.security, self.paillier, self.sites)
         _ = self.layout
         return self
 
@@ -123,6 +126,10 @@ class Study(Table):
         """Name and Ed25519 public key of every site, by name; InputError names the sites without a key."""
         return roster.keys(self.sites)
 
+    def encryption_keys(self) -> tuple[tuple[str, bytes], ...]:
+        """Name and X25519 public key of every site, by name; InputError names the sites without one."""
+        return roster.encryption_keys(self.sites)
+
     def warnings(self) -> tuple[str, ...]:
         """A sentence for each thing that is allowed but may not be meant."""
         return tuple(advice.warnings(self))
@@ -160,17 +167,21 @@ class Study(Table):
         *,
         protocol: Literal["masking", "paillier", "plain"] | None = None,
         identities: Mapping[str, tuple[str | None, str | None]] | None = None,
+        encryption_keys: Mapping[str, str] | None = None,
         coordinator_certificate: str | None = None,
         rehearsal_of: str | None = None,
     ) -> Study:
         """A copy with another protocol, with keys and certificates of sites, or marked as a rehearsal.
 
-        ``identities`` maps a site's name to its public key and certificate; a name that is not in the roster
-        yet is added to it. What is not given stays. Raises InputError as ``parse`` does.
+        ``identities`` maps a site's name to its public key and certificate, ``encryption_keys`` to its encryption
+        key; a name that is not in the roster yet is added to it. What is not given stays, but for what belongs to
+        what it replaces: a site's encryption key to its identity, the Paillier key to its protocol. Raises
+        InputError as ``parse`` does.
         """
         data = self.model_dump()
         if protocol is not None:
             data["security"]["protocol"] = protocol
+            data["paillier"] = data["paillier"] if protocol == "paillier" else None
         if coordinator_certificate is not None:
             data["coordinator"]["certificate"] = coordinator_certificate
         if rehearsal_of is not None:
@@ -178,5 +189,7 @@ class Study(Table):
         entries = {site["name"]: site for site in data["sites"]}
         for name, (public_key, certificate) in (identities or {}).items():
             entries[name] = {"name": name, "public_key": public_key, "certificate": certificate}
+        for name, encryption_key in (encryption_keys or {}).items():
+            entries[name] = {**entries.get(name, {"name": name}), "encryption_key": encryption_key}
         data["sites"] = list(entries.values())
         return self.model_copy(update=data)

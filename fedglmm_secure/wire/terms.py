@@ -10,8 +10,12 @@ from fedglmm_secure.study import Study
 def terms_of(study: Study) -> Terms:
     """The study's protocol, digest, roster, cohort and number of sums.
 
-    Raises InputError for a roster without keys, and for ``dropouts`` other than 0.
+    Raises InputError for a roster without keys, for ``dropouts`` other than 0 and for threshold Paillier.
     """
+    if study.security.protocol == "paillier":
+        raise InputError(
+            'security.protocol: a fit with protocol = "paillier" is not available in this version; use "masking"'
+        )
     if study.security.dropouts != 0:
         raise InputError(
             f"the study's dropouts = {study.security.dropouts} needs sums that survive a lost site, which "
