@@ -23,7 +23,7 @@ def new(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the keys go; made if it is not there.")],
     debug: shell.Debug = False,
 ) -> None:
-    """Make a signing key, a TLS key and its certificate.
+    """Make a signing key, an encryption key, a TLS key and its certificate.
 
     DIR/public.toml is what the study's author needs; everything else in DIR stays with you.
 

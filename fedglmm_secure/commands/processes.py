@@ -17,9 +17,10 @@ from typing import IO, NoReturn
 
 from fedglmm_secure.errors import LinkError
 from fedglmm_secure.rehearsal.memory import rehearsal_copy
-from fedglmm_secure.shell import INTERRUPTED, Say, write_identity
+from fedglmm_secure.shell import INTERRUPTED, SHARE, Say, write_identity, write_share
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.key_share import share_file
 
 AFTERMATH_SECONDS = 2.0
 """How long the others may take to end by themselves, and say why, once one process has failed."""
@@ -57,7 +58,7 @@ def rehearse_over_grpc(
     """Run the study and return the result's summary. Ends the program with the code of the party that failed."""
     identities = {name: identity.generate() for name in tables}
     own = identity.generate()
-    run = rehearsal_copy(study, identities, protocol, own.certificate)
+    run, shares = rehearsal_copy(study, identities, protocol, own.certificate)
     (out / "study.toml").write_text(run.to_toml(), encoding="utf-8")
     flags = ["--quiet"] * quiet + ["--debug"] * debug
     with TemporaryDirectory(prefix="fedglmm-") as private, ExitStack() as stack:
@@ -69,6 +70,8 @@ def rehearse_over_grpc(
         parties = [coordinator]
         for name, table in tables.items():
             write_identity(keys / "sites" / name, identities[name])
+            if name in shares:
+                write_share(keys / "sites" / name / SHARE, share_file(run, name, shares[name]))
             parties.append(_start_site(stack, name, table, out, keys, address, debug=debug, count=len(tables)))
         _watch(parties)
         assert coordinator.process.stdout is not None  # noqa: S101  opened as a pipe

@@ -154,8 +154,8 @@ class FitResult:
         """The same fit, which began again after ``sums`` sums over the sites that were not ``excluded``."""
         names = ", ".join(excluded)
         sentence = (
-            f"{names} did not answer in time and {'was' if len(excluded) == 1 else 'were'} left out, as the study allows; "
-            f"the fit is over the other sites, and was begun again after sum {sums}"
+            f"left out, as the study allows, for not answering in time: {names}; the fit is over the other sites, and "
+            f"was begun again after sum {sums}"
         )
         trace = tuple(replace(row, sum=row.sum + sums) for row in self.trace)
         security = replace(self.security, sums=self.security.sums + sums)

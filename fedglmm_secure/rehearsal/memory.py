@@ -21,11 +21,13 @@ from fedglmm_secure.exchange import Conductor, Party
 from fedglmm_secure.rehearsal.network import Keep, Network, SiteAtHand
 from fedglmm_secure.rehearsal.source import StudySource, as_study, check_frame
 from fedglmm_secure.securesum import JournalRecord, Policy, Seed, SigningIdentity, Site
+from fedglmm_secure.securesum.paillier import BITS, KeyShare
 from fedglmm_secure.securesum.seed import SEED_BYTES
 from fedglmm_secure.study import DividableDesign, Study
 from fedglmm_secure.study.site_rows import SiteRows
 from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.identity import Identity
+from fedglmm_secure.wire.key_share import deal_key
 from fedglmm_secure.wire.terms import terms_of
 
 
@@ -74,7 +76,7 @@ def rehearse_in_memory(
     for name, table in tables.items():
         check_frame(table, f"the table of {name}")
     identities = {name: identity.generate() for name in tables}
-    study = rehearsal_copy(given, identities, protocol)
+    study, shares = rehearsal_copy(given, identities, protocol)
     designs = {name: study.design(tables[name], name, name) for name in tables}
     results: list[FitResult] = []
 
@@ -84,7 +86,10 @@ def rehearse_in_memory(
 
     network = Network(
         Conductor(study, lambda: estimator(study, report), randomness=secrets.token_bytes, keep=keep),
-        {name: site_at_hand(study, designs[name], name, own.signing) for name, own in identities.items()},
+        {
+            name: site_at_hand(study, designs[name], name, own.signing, shares.get(name))
+            for name, own in identities.items()
+        },
     )
     finished = network.run()
     return Rehearsal(
@@ -100,7 +105,7 @@ def rehearse_in_memory(
 
 
 def site_at_hand(
-    study: Study, design: DividableDesign, name: str, signing: SigningIdentity, share: object = None
+    study: Study, design: DividableDesign, name: str, signing: SigningIdentity, share: KeyShare | None = None
 ) -> SiteAtHand:
     """A simulated site: the user's own, so that plain sums are allowed once the user names them."""
     terms, policy = terms_of(study), Policy(allow_plain=True)
@@ -134,13 +139,21 @@ def rehearsal_copy(
     identities: Mapping[str, Identity],
     protocol: str | None,
     coordinator_certificate: str | None = None,
-) -> Study:
-    """The study with throw-away identities, marked as a rehearsal of the one given."""
+) -> tuple[Study, Mapping[str, KeyShare]]:
+    """The study with throw-away identities, marked as a rehearsal of the one given, and each site's key share, if any.
+
+    A Paillier key is dealt for it, as its sites' identities are new.
+    """
     if protocol not in (None, "masking", "paillier", "plain"):
-        raise InputError(f"there is no protocol {protocol!r}; use masking or plain")
-    return study.replaced(
+        raise InputError(f"there is no protocol {protocol!r}; use masking, paillier or plain")
+    copy = study.replaced(
         protocol=protocol,  # type: ignore[arg-type]
         identities={name: (own.public_key, own.certificate) for name, own in identities.items()},
+        encryption_keys={name: own.encryption_key for name, own in identities.items() if own.encryption_key},
         coordinator_certificate=coordinator_certificate,
         rehearsal_of=study.hexdigest,
     )
+    if copy.security.protocol == "paillier":
+        dealing = deal_key(copy, BITS, secrets.token_bytes)
+        return dealing.study, dealing.shares
+    return copy, {}

@@ -64,3 +64,9 @@ AGREE: Final = "fedglmm/masking/v1/agree"
 
 COMMIT: Final = "fedglmm/paillier/v1/commit"
 """A site's commitment to its ciphertexts, and what it signs for it."""
+
+KEY_DEALING: Final = "fedglmm/paillier/v1/dealing"
+"""The digest of what a Paillier key was dealt for: its modulus, its threshold and the roster."""
+
+KEY_SHARE: Final = "fedglmm/paillier/v1/share"
+"""What binds a sealed key share to its dealing and its site."""

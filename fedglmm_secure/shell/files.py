@@ -6,8 +6,20 @@ import os
 from pathlib import Path
 
 from fedglmm_secure.errors import InputError
+from fedglmm_secure.securesum.paillier import KeyShare
 from fedglmm_secure.study import Study
-from fedglmm_secure.wire.identity import PRIVATE_FILES, SIGNING_KEY, TLS_CERTIFICATE, TLS_KEY, Identity
+from fedglmm_secure.wire.identity import (
+    ENCRYPTION_KEY,
+    PRIVATE_FILES,
+    SIGNING_KEY,
+    TLS_CERTIFICATE,
+    TLS_KEY,
+    Identity,
+)
+from fedglmm_secure.wire.key_share import open_share
+
+SHARE = "paillier.share"
+"""A site's Paillier key share, when it lies with the site's keys."""
 
 
 def read_study(path: Path) -> Study:
@@ -33,7 +45,25 @@ def read_bytes(path: Path, kind: str) -> bytes:
 
 def read_identity(folder: Path) -> Identity:
     """The identity in a keys folder; InputError for a missing file, or a private one that others can read."""
-    return Identity(*(_read_key(folder / name) for name in (SIGNING_KEY, TLS_KEY, TLS_CERTIFICATE)))
+    signing, tls, certificate = (_read_key(folder / name) for name in (SIGNING_KEY, TLS_KEY, TLS_CERTIFICATE))
+    encryption = folder / ENCRYPTION_KEY
+    return Identity(signing, tls, certificate, _read_key(encryption) if encryption.exists() else None)
+
+
+def read_share(path: Path, own: Identity, study: Study) -> KeyShare:
+    """A site's Paillier key share; InputError for a file that others can read, of another site or study, or damaged."""
+    data = read_bytes(path, "a key share")
+    _refuse_readable(path)
+    try:
+        return open_share(data, own, study)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def write_share(path: Path, content: bytes) -> None:
+    """Write a key share, readable by its owner only."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
 
 
 def write_identity(folder: Path, own: Identity) -> None:
@@ -50,8 +80,13 @@ def write_identity(folder: Path, own: Identity) -> None:
 
 def _read_key(path: Path) -> bytes:
     try:
-        if path.name in PRIVATE_FILES and path.stat().st_mode & 0o077:
-            raise InputError(f"{path}: can be read by others than its owner; run `chmod 600 {path}`")
+        if path.name in PRIVATE_FILES:
+            _refuse_readable(path)
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; make keys with `fedglmm keys new`") from None
+
+
+def _refuse_readable(path: Path) -> None:
+    if path.stat().st_mode & 0o077:
+        raise InputError(f"{path}: can be read by others than its owner; run `chmod 600 {path}`")

@@ -1,5 +1,5 @@
-"""A party's identity as files: an Ed25519 signing key and, as gRPC's TLS does not take Ed25519, a P-256 TLS
-key.
+"""A party's identity as files: an Ed25519 signing key, an X25519 key to which others seal, and, as gRPC's TLS does
+not take Ed25519, a P-256 TLS key.
 
 The certificate is self-signed and pinned by the study, so its dates carry no meaning: it never expires, and a
 lost key is replaced by a new version of the study.
@@ -15,6 +15,8 @@ import tomli_w
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -26,15 +28,18 @@ from cryptography.x509.oid import NameOID
 
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.securesum.identity import SigningIdentity
+from fedglmm_secure.securesum.sealed import EncryptionIdentity
 
 SERVER_NAME = "fedglmm"
 """The subject alternative name of every certificate: hosts change, the pinned certificate is what counts."""
 
 SIGNING_KEY = "signing.key"
+ENCRYPTION_KEY = "encryption.key"
+"""Not in the folders of earlier versions; only threshold Paillier needs it."""
 TLS_KEY = "tls.key"
 TLS_CERTIFICATE = "tls.crt"
 PUBLIC = "public.toml"
-PRIVATE_FILES = (SIGNING_KEY, TLS_KEY)
+PRIVATE_FILES = (SIGNING_KEY, ENCRYPTION_KEY, TLS_KEY)
 """Must be readable by their owner only (mode 600)."""
 
 _NOT_BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
@@ -49,17 +54,33 @@ class Identity:
     signing_key_pem: bytes = field(repr=False)
     tls_key_pem: bytes = field(repr=False)
     certificate_pem: bytes = field(repr=False)
+    encryption_key_pem: bytes | None = field(default=None, repr=False)
 
     @property
     def signing(self) -> SigningIdentity:
         """The signing key; InputError when the file is not an Ed25519 private key in PEM."""
-        try:
-            key = load_pem_private_key(self.signing_key_pem, password=None)
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{SIGNING_KEY} is not a private key in PEM; make one with `fedglmm keys new`") from error
+        key = _load(SIGNING_KEY, self.signing_key_pem)
         if not isinstance(key, Ed25519PrivateKey):
             raise InputError(f"{SIGNING_KEY} is not an Ed25519 key; make one with `fedglmm keys new`")
         return SigningIdentity(key)
+
+    @property
+    def encryption(self) -> EncryptionIdentity:
+        """The encryption key; InputError when there is none, or the file is not an X25519 private key in PEM."""
+        if self.encryption_key_pem is None:
+            raise InputError(
+                f"{ENCRYPTION_KEY} is missing, as these keys were made by an earlier version; make new keys with "
+                "`fedglmm keys new` and have the study's author add their public.toml"
+            )
+        key = _load(ENCRYPTION_KEY, self.encryption_key_pem)
+        if not isinstance(key, X25519PrivateKey):
+            raise InputError(f"{ENCRYPTION_KEY} is not an X25519 key; make one with `fedglmm keys new`")
+        return EncryptionIdentity(key)
+
+    @property
+    def encryption_key(self) -> str:
+        """The encryption key's public half, base64, as the study's roster has it; InputError as ``encryption``."""
+        return base64.b64encode(self.encryption.public_bytes).decode()
 
     @property
     def public_key(self) -> str:
@@ -74,8 +95,13 @@ class Identity:
     def files(self) -> dict[str, bytes]:
         """Name and content of the files of a keys folder; those in PRIVATE_FILES need mode 600."""
         public = {"public_key": self.public_key, "certificate": self.certificate}
+        encryption = {}
+        if self.encryption_key_pem is not None:
+            public["encryption_key"] = self.encryption_key
+            encryption[ENCRYPTION_KEY] = self.encryption_key_pem
         return {
             SIGNING_KEY: self.signing_key_pem,
+            **encryption,
             TLS_KEY: self.tls_key_pem,
             TLS_CERTIFICATE: self.certificate_pem,
             PUBLIC: tomli_w.dumps(public, multiline_strings=True).encode(),
@@ -86,7 +112,9 @@ def generate() -> Identity:
     """A new identity, from the operating system's randomness."""
     signing, tls = Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
     pem = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return Identity(signing.private_bytes(*pem), tls.private_bytes(*pem), _self_signed(tls).public_bytes(Encoding.PEM))
+    certificate = _self_signed(tls).public_bytes(Encoding.PEM)
+    encryption = X25519PrivateKey.generate().private_bytes(*pem)
+    return Identity(signing.private_bytes(*pem), tls.private_bytes(*pem), certificate, encryption)
 
 
 def certificate_der(pem: str | bytes) -> bytes:
@@ -96,6 +124,13 @@ def certificate_der(pem: str | bytes) -> bytes:
     except ValueError as error:
         raise InputError("a certificate in the study is not in PEM; add the site again from its public.toml") from error
     return loaded.public_bytes(Encoding.DER)
+
+
+def _load(name: str, pem: bytes) -> PrivateKeyTypes:
+    try:
+        return load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{name} is not a private key in PEM; make one with `fedglmm keys new`") from error
 
 
 def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:

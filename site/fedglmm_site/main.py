@@ -40,6 +40,10 @@ def join(
         "fedglmm-site"
     ),
     policy: Annotated[Path | None, typer.Option(metavar="FILE", help="This site's own policy (TOML).")] = None,
+    share: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="This site's Paillier key share [default: paillier.share in --keys]."),
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds without the coordinator before it gives up.")] = 3600.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No output but errors.")] = False,
     debug: shell.Debug = False,
@@ -60,8 +64,9 @@ def join(
     pinned = _check_certificates(approved, study, name, identity)
     out.mkdir(parents=True, exist_ok=True)
     design = approved.design(parse_table(data.name, shell.read_bytes(data, "a table")), name, str(data))
+    own_share = shell.read_share(share or keys / shell.SHARE, identity, approved) if approved.paillier else None
     participation = Participation(
-        approved, SiteRows(approved, design, name), identity.signing, own_policy, secrets.token_bytes, share=None
+        approved, SiteRows(approved, design, name), identity.signing, own_policy, secrets.token_bytes, own_share
     )
     link = Link(coordinator, pinned=pinned, keys=keys, timeout=timeout, say=say)
     with contextlib.closing(link):

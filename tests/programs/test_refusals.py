@@ -138,7 +138,7 @@ def test_a_table_that_does_not_fit_is_told_to_nobody(deploy):
     assert site.end() == 2
 
 
-@pytest.mark.parametrize("name", ["signing.key", "tls.key"])
+@pytest.mark.parametrize("name", ["signing.key", "encryption.key", "tls.key"])
 def test_private_keys_that_others_can_read(deploy, name):
     deployment = deploy()
     for party in ("1_UM", "coordinator"):

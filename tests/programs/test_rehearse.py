@@ -155,7 +155,7 @@ def test_study_check_says_what_a_study_is() -> None:
 
 def test_keys_are_made_once_and_private(tmp_path: Path) -> None:
     assert fedglmm("keys", "new", tmp_path / "keys").returncode == 0
-    for name in ("signing.key", "tls.key"):
+    for name in ("signing.key", "encryption.key", "tls.key"):
         assert (tmp_path / "keys" / name).stat().st_mode & 0o777 == 0o600
     again = fedglmm("keys", "new", tmp_path / "keys")
     assert again.returncode == 2

@@ -65,6 +65,7 @@ def test_what_means_the_same_has_the_same_digest(text, old, new):
         ('name = "west"', 'name = "east"'),
         ('[[sites]]\nname = "west"', ""),
         ('name = "west"', f'name = "west"\npublic_key = "{"A" * 43}="'),
+        ('name = "west"', f'name = "west"\nencryption_key = "{"A" * 43}="'),
         ('name = "west"', f"name = 'west'\ncertificate = '''{PEM}'''"),
         ("[study]", f"[coordinator]\ncertificate = '''{PEM}'''\n[study]"),
         ('method = "agh"', 'method = "agh"\npenalty = 0.1'),
@@ -126,7 +127,10 @@ def test_order_of_tables_keys_and_sites_does_not_matter(study_of, data):
 
 def test_round_trip_through_toml(study_of):
     study = study_of().replaced(
-        identities={"north": ("A" * 43 + "=", PEM)}, coordinator_certificate=PEM, rehearsal_of="0" * 64
+        identities={"north": ("A" * 43 + "=", PEM)},
+        encryption_keys={"west": "B" * 42 + "A="},
+        coordinator_certificate=PEM,
+        rehearsal_of="0" * 64,
     )
     again = parsed(study.to_toml())
     assert again == study

@@ -8,6 +8,8 @@ import pytest
 
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.study import Study
+from fedglmm_secure.study.agreement import check_paillier
+from fedglmm_secure.study.schema import Security
 
 PEM = "-----BEGIN CERTIFICATE-----\nTUlJQg==\n-----END CERTIFICATE-----\n"
 
@@ -185,11 +187,6 @@ def test_formula_must_agree_with_the_variables(study_of, formula, sentence):
             'type = "group"\nshared = true\nlevels = ["a", "b"]',
             "variables: a group shared by sites",
         ),
-        (
-            "[[sites]]",
-            '[security]\nprotocol = "paillier"\n[[sites]]',
-            'security.protocol: protocol = "paillier"',
-        ),
         ("[[sites]]", "[security]\ndropouts = 1\n[[sites]]", "security.dropouts: surviving dropouts"),
         ("[[sites]]", '[security]\non_dropout = "exclude"\n[[sites]]', "security.on_dropout: on_dropout"),
     ],
@@ -218,6 +215,83 @@ def test_roster(study_of):
         study.roster()
     study = study.replaced(identities={"south": (key(2), PEM), "north": (key(1), None), "west": (key(3), None)})
     assert study.roster() == (("north", b"\1" * 32), ("south", b"\2" * 32), ("west", b"\3" * 32))
+
+
+def test_encryption_keys_of_the_roster(study_of):
+    study = study_of()
+    with pytest.raises(InputError, match="sites: north, south, west have no encryption_key"):
+        study.encryption_keys()
+    with pytest.raises(InputError, match=r"sites\.encryption_key: `north` and `south` have the same"):
+        study.replaced(encryption_keys={"north": key(1), "south": key(1)})
+    keyed = study.replaced(encryption_keys={"south": key(2), "north": key(1), "west": key(3)})
+    assert keyed.encryption_keys() == (("north", b"\1" * 32), ("south", b"\2" * 32), ("west", b"\3" * 32))
+    other_identity = keyed.replaced(identities={"west": (key(9), None)})
+    with pytest.raises(InputError, match="sites: west has no encryption_key"):
+        other_identity.encryption_keys()
+    added = keyed.replaced(identities={"east": (key(7), PEM)}, encryption_keys={"east": key(8)}).sites[0]
+    assert (added.name, added.public_key, added.encryption_key) == ("east", key(7), key(8))
+
+
+MODULUS = f"{2**3071 + 1:x}"
+
+
+def dealt(text, threshold=2, modulus=MODULUS, security='protocol = "paillier"'):
+    table = f'[security]\n{security}\n[paillier]\nmodulus = "{modulus}"\nthreshold = {threshold}\n'
+    return Study.parse(text.replace("[[sites]]", table + "[[sites]]", 1), "study.toml")
+
+
+def test_the_paillier_key(text):
+    study = dealt(text)
+    assert (study.paillier.modulus, study.paillier.threshold) == (MODULUS, 2)
+    assert dealt(text, modulus=f"  00{MODULUS.upper()} ").digest == study.digest
+    assert dealt(text, threshold=3).digest != study.digest
+    assert dealt(text, modulus=f"{2**3071 + 3:x}").digest != study.digest
+    assert Study.parse(study.to_toml(), "study.toml") == study
+    assert study.replaced(protocol="paillier") == study
+    assert study.replaced(protocol="masking").paillier is None
+
+
+@pytest.mark.parametrize(
+    "modulus",
+    ["", "xyz", f"{2**2047:x}", f"{2**2047 - 1:x}", f"{2**4096 + 1:x}", "f" * 100_000, "-5", "0x11", "٣" * 600],
+)
+def test_what_is_no_modulus_is_refused(text, modulus):
+    with pytest.raises(InputError, match=r"study\.toml: paillier\.modulus: must be an odd number of 2048 to 4096 bits"):
+        dealt(text, modulus=modulus)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "security", "sentence"),
+    [
+        (4, 'protocol = "paillier"', "paillier.threshold: must be more than half of the 3 sites"),
+        (1, 'protocol = "paillier"', "paillier.threshold: must be between 2 and 255, not 1"),
+        (2, 'protocol = "masking"', 'paillier: belongs to security.protocol = "paillier"'),
+    ],
+)
+def test_a_paillier_key_that_does_not_fit_is_refused(text, threshold, security, sentence):
+    with pytest.raises(InputError) as error:
+        dealt(text, threshold, security=security)
+    assert f"study.toml: {sentence}" in str(error.value)
+
+
+def test_dropouts_leave_enough_sites_to_decrypt(text):
+    sites, key_dealt = dealt(text).sites, dealt(text, 3).paillier
+    check_paillier(Security(protocol="paillier", dropouts=0), key_dealt, sites)
+    with pytest.raises(InputError, match=r"security\.dropouts: must be at most 0, not 1, as it takes 3 of the 3 sites"):
+        check_paillier(Security(protocol="paillier", dropouts=1), key_dealt, sites)
+
+
+def test_half_of_the_sites_are_too_few_to_decrypt(text):
+    with pytest.raises(InputError, match=r"paillier\.threshold: must be more than half of the 4 sites"):
+        dealt(text + '[[sites]]\nname = "east"\n', 2)
+
+
+def test_paillier_warnings(study_of, text):
+    undealt = study_of().replaced(protocol="paillier").warnings()
+    assert any("no key is dealt yet; run `fedglmm paillier deal`" in sentence for sentence in undealt)
+    legacy = dealt(text, modulus=f"{2**2047 + 1:x}").warnings()
+    assert any("shorter than 3072 bits, a legacy option" in sentence for sentence in legacy)
+    assert not any("paillier" in sentence for sentence in dealt(text).warnings())
 
 
 def test_replaced_changes_what_is_given_and_nothing_else(study_of):

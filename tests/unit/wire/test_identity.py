@@ -16,7 +16,8 @@ from fedglmm_secure.wire.identity import Identity, certificate_der
 def test_public_file_holds_what_the_roster_needs():
     mine = identity.generate()
     public = tomllib.loads(mine.files()["public.toml"].decode())
-    assert set(public) == {"public_key", "certificate"}
+    assert set(public) == {"public_key", "certificate", "encryption_key"}
+    assert base64.b64decode(public["encryption_key"]) == mine.encryption.public_bytes
     assert base64.b64decode(public["public_key"]) == mine.signing.public_bytes
     assert certificate_der(public["certificate"]) == certificate_der(mine.certificate_pem)
 
@@ -24,9 +25,25 @@ def test_public_file_holds_what_the_roster_needs():
 def test_files_read_back():
     mine = identity.generate()
     files = mine.files()
-    again = Identity(files["signing.key"], files["tls.key"], files["tls.crt"])
+    again = Identity(files["signing.key"], files["tls.key"], files["tls.crt"], files["encryption.key"])
     assert again.signing.public_bytes == mine.signing.public_bytes
+    assert again.encryption.public_bytes == mine.encryption.public_bytes
     assert set(identity.PRIVATE_FILES) < set(files)
+
+
+def test_keys_of_an_earlier_version_have_no_encryption_key():
+    mine = identity.generate()
+    old = Identity(mine.signing_key_pem, mine.tls_key_pem, mine.certificate_pem)
+    assert set(tomllib.loads(old.files()["public.toml"].decode())) == {"public_key", "certificate"}
+    assert "encryption.key" not in old.files()
+    with pytest.raises(InputError, match=r"encryption\.key is missing, .*make new keys"):
+        _ = old.encryption_key
+
+
+@pytest.mark.parametrize("content", [b"", b"not a key", identity.generate().signing_key_pem])
+def test_wrong_encryption_key_is_refused_by_name(content):
+    with pytest.raises(InputError, match=r"encryption\.key is not"):
+        _ = Identity(b"", b"", b"", content).encryption
 
 
 def test_certificate_is_for_the_fixed_server_name_and_never_expires():
@@ -39,6 +56,7 @@ def test_certificate_is_for_the_fixed_server_name_and_never_expires():
 def test_two_identities_share_nothing():
     first, second = identity.generate(), identity.generate()
     assert first.public_key != second.public_key
+    assert first.encryption_key != second.encryption_key
     subjects = {x509.load_pem_x509_certificate(i.certificate_pem).subject for i in (first, second)}
     assert len(subjects) == 2
 
@@ -47,6 +65,7 @@ def test_no_private_key_in_repr():
     mine = identity.generate()
     assert "PRIVATE" not in repr(mine)
     assert mine.signing._private_key.private_bytes_raw().hex() not in repr(mine.signing)
+    assert mine.encryption._private_key.private_bytes_raw().hex() not in repr(mine.encryption)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a key", identity.generate().tls_key_pem])
