@@ -35,6 +35,8 @@ class Agent:
     def run(self, records: Sequence[JournalRecord] = ()) -> Finished:
         """Take part until the result is there; raises the error that ended it, here or at the coordinator.
 
+        A site that its operator stops says nothing: started again, it goes on.
+
         ``records`` are those of the session that this site was in when it was stopped. Raises SessionOver when the
         coordinator does not know it any more.
         """
@@ -47,9 +49,6 @@ class Agent:
             raise
         except FedglmmError as error:
             self._refuse(outward(error))
-            raise
-        except KeyboardInterrupt:
-            self._refuse(LinkError("it was stopped by its operator"))
             raise
         except Exception:
             self._refuse(FedglmmError("it failed; its operator has the details"))

@@ -12,11 +12,13 @@ import pytest
 
 from fedglmm_coordinator.session import Session
 from fedglmm_secure.errors import FedglmmError, FitError, InputError, LinkError, PeerError, RefusalError
+from fedglmm_secure.exchange import Conductor
 from fedglmm_secure.model.questions import Describe
-from fedglmm_secure.securesum import Policy, Site
+from fedglmm_secure.securesum import Phase, Policy, Seed, Site
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import identity
-from fedglmm_secure.wire.messages import Finished, Next, Ready, Refusal, Stopped, Wait
+from fedglmm_secure.wire.identity import Identity
+from fedglmm_secure.wire.messages import Finished, Next, Ready, Refusal, SayHello, Stopped, Wait
 from fedglmm_secure.wire.terms import terms_of
 
 OUTCOME = "the result"
@@ -47,12 +49,17 @@ class Net:
             site.open(asked.offer)
         again = site.receive(asked.request)
         slots = asked.question.slots(self.study.layout)
-        return again or site.answer(np.ones(len(slots)), slots)[1]
+        return (again or site.answer(np.ones(len(slots)), slots)).message
 
     async def round(self, asked: dict[str, Next]) -> dict[str, object]:
         sent = [self.contribution(name, message) for name, message in asked.items()]
         replies = await asyncio.gather(*map(self.session.exchange, sent))
         return dict(zip(asked, replies, strict=True))
+
+
+def new_site(study: Study, own: Identity) -> Site:
+    seed = Seed(secrets.token_bytes(32))
+    return Site(terms_of(study), own.signing, Policy(), seed, randomness=secrets.token_bytes)
 
 
 @pytest.fixture
@@ -61,18 +68,11 @@ def run(study_of_four) -> Callable[..., None]:
 
     def go(scene: Callable[[Net], Coroutine[None, None, None]], fit=three_sums, poll_seconds: float = 5.0):
         async def play() -> None:
+            conductor = Conductor(study, lambda: fit(study), randomness=secrets.token_bytes, keep=lambda result: result)
             session = Session(
-                study,
-                fit(study),
-                randomness=secrets.token_bytes,
-                keep=lambda result, sent: result,
-                say=lambda line: None,
-                poll_seconds=poll_seconds,
+                conductor, [name for name, _ in study.roster()], say=lambda line: None, poll_seconds=poll_seconds
             )
-            sites = {
-                name: Site(terms_of(study), identities[name].signing, Policy(), secrets.token_bytes)
-                for name, _ in study.roster()
-            }
+            sites = {name: new_site(study, identities[name]) for name, _ in study.roster()}
             async with asyncio.timeout(20):
                 await scene(Net(study, session, sites))
 
@@ -96,7 +96,7 @@ def test_three_sums_take_one_round_trip_each(run):
             assert {(m.request.number, m.offer is None) for m in asked.values()} == {(number, number > 1)}
             asked = await net.round(asked)
         assert set(asked.values()) == {Finished(OUTCOME)}
-        assert await net.session.run(1.0) == Finished(OUTCOME)
+        assert await net.session.run(1.0, 1.0) == Finished(OUTCOME)
         await net.session.wait_until_told(1.0)
 
     run(scene)
@@ -111,7 +111,7 @@ def test_every_message_sent_twice_gets_the_same_answer(run):
         again = net.contribution("1_UM", first["1_UM"])
         assert await net.session.exchange(again) == second["1_UM"]
         third = await net.round(second)
-        ready = Ready("1_UM", net.sites["1_UM"].session_id, 2)
+        ready = Ready("1_UM", net.sites["1_UM"].session_id, 2, Phase.CONTRIBUTE)
         assert await net.session.exchange(ready) == third["1_UM"]
         end = await net.round(third)
         for message in (ready, again, hello):
@@ -126,7 +126,7 @@ def test_a_poll_ends_with_wait(run):
         asked = await net.hello_all()
         sent = net.contribution("1_UM", asked["1_UM"])
         assert await net.session.exchange(sent) == Wait()
-        assert await net.session.exchange(Ready("1_UM", sent.session_id, 1)) == Wait()
+        assert await net.session.exchange(Ready("1_UM", sent.session_id, 1, Phase.CONTRIBUTE)) == Wait()
 
     run(scene, poll_seconds=0.05)
 
@@ -142,7 +142,7 @@ def test_a_lying_site_stops_the_session_for_everybody(run):
         for reply in (told, await honest, await waiting):
             assert isinstance(reply, Stopped)
             assert type(reply.error) is PeerError
-            assert "'1_UM' sent two different vectors" in str(reply.error)
+            assert "'1_UM' sent two different messages" in str(reply.error)
 
     run(scene)
 
@@ -154,8 +154,7 @@ def test_a_message_of_another_session_is_told_so_and_harms_nobody(run, foreign):
         message = Ready("1_UM", bytes(32), 0)
         if foreign == "contribution":
             message = replace(net.contribution("1_UM", asked["1_UM"]), session_id=bytes(32))
-        with pytest.raises(PeerError, match="started again"):
-            await net.session.exchange(message)
+        assert await net.session.exchange(message) == SayHello()
         assert all(isinstance(reply, Next) for reply in (await net.round(asked)).values())
 
     run(scene)
@@ -166,8 +165,8 @@ def test_a_second_process_of_a_site_harms_nobody(run, study_of_four):
 
     async def scene(net: Net) -> None:
         asked = await net.hello_all()
-        second = Site(terms_of(study), identities["1_UM"].signing, Policy(), secrets.token_bytes)
-        with pytest.raises(LinkError, match="came back with new keys"):
+        second = new_site(study, identities["1_UM"])
+        with pytest.raises(LinkError, match="came back without the keys of this session"):
             await net.session.exchange(second.hello())
         assert all(isinstance(reply, Next) for reply in (await net.round(asked)).values())
 
@@ -220,7 +219,7 @@ def test_a_fault_of_the_estimator_reaches_everybody_without_its_words(run):
         assert {str(reply.error) for reply in replies.values()} == {
             "the coordinator failed (ZeroDivisionError); run it with --debug"
         }
-        end = await net.session.run(1.0)
+        end = await net.session.run(1.0, 1.0)
         assert isinstance(end.error.__cause__, ZeroDivisionError)
 
     run(scene, fit=broken)
@@ -229,14 +228,14 @@ def test_a_fault_of_the_estimator_reaches_everybody_without_its_words(run):
 def test_absent_sites_are_named_before_and_in_a_session(run):
     async def before(net: Net) -> None:
         waiting = asyncio.create_task(net.session.exchange(net.sites["2_IU"].hello()))
-        end = await net.session.run(0.1)
+        end = await net.session.run(0.1, 0.1)
         assert "no word from 1_UM, 3_UK, 4_Case for 0.1 seconds" in str(end.error)
         assert await waiting == end
 
     async def within(net: Net) -> None:
         asked = await net.hello_all()
         waiting = asyncio.create_task(net.session.exchange(net.contribution("2_IU", asked["2_IU"])))
-        end = await net.session.run(0.1)
+        end = await net.session.run(0.1, 0.1)
         assert type(end.error) is LinkError
         assert "no word from 1_UM, 3_UK, 4_Case" in str(end.error)
         assert await waiting == end
@@ -252,8 +251,32 @@ def test_polls_are_no_progress(run):
                 await net.session.exchange(net.sites["2_IU"].hello())
 
         polling = asyncio.create_task(poll())
-        end = await net.session.run(0.3)
+        end = await net.session.run(0.3, 0.1)
         assert "no word from 1_UM" in str(end.error)
         polling.cancel()
 
     run(scene, poll_seconds=0.02)
+
+
+def test_a_site_whose_folder_was_restored_is_told_so(run):
+    async def scene(net: Net) -> None:
+        asked = await net.hello_all()
+        for _ in range(2):
+            asked = await net.round(asked)
+        old = Ready("1_UM", net.sites["1_UM"].session_id, 1, Phase.CONTRIBUTE)
+        with pytest.raises(PeerError, match="restored from a backup"):
+            await net.session.exchange(old)
+
+    run(scene)
+
+
+def test_patience_does_not_shrink_a_study_that_waits(run):
+    async def scene(net: Net) -> None:
+        asked = await net.hello_all()
+        del asked["3_UK"]
+        waiting = asyncio.create_task(net.round(asked))
+        end = await net.session.run(0.5, 0.05)
+        assert str(end.error).startswith("no word from 3_UK for 0.5 seconds")
+        await waiting
+
+    run(scene)

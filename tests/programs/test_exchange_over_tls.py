@@ -14,13 +14,14 @@ from fedglmm_coordinator.server import Exchange, server_credentials, start_serve
 from fedglmm_coordinator.session import Session
 from fedglmm_coordinator.transcript import Transcript
 from fedglmm_secure.errors import InputError
+from fedglmm_secure.exchange import Conductor
 from fedglmm_secure.model.questions import Describe
-from fedglmm_secure.securesum import Policy, Site
+from fedglmm_secure.securesum import Policy, Seed, Site
 from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.codec import METHOD, decode_coordinator, encode_site
 from fedglmm_secure.wire.identity import SERVER_NAME
 from fedglmm_secure.wire.limits import MAX_MESSAGE_BYTES
-from fedglmm_secure.wire.messages import Ready, Wait
+from fedglmm_secure.wire.messages import Ready, SayHello, Wait
 from fedglmm_secure.wire.terms import terms_of
 
 
@@ -35,14 +36,12 @@ def call(deploy, tmp_path):
 
     def exchange(data: bytes, certificate_of: object = "1_UM", method: str = METHOD) -> bytes:
         async def play() -> bytes:
-            session = Session(
-                deployment.study,
-                one_question(deployment.study),
-                randomness=secrets.token_bytes,
-                keep=lambda result, sent: "{}",
-                say=lambda line: None,
-                poll_seconds=0.05,
+            study = deployment.study
+            conductor = Conductor(
+                study, lambda: one_question(study), randomness=secrets.token_bytes, keep=lambda result: "{}"
             )
+            names = [site.name for site in study.sites]
+            session = Session(conductor, names, say=lambda line: None, poll_seconds=0.05)
             with Transcript(tmp_path / "transcript.jsonl", lambda: 0.0) as transcript:
                 handler = Exchange(deployment.study, session, transcript)
                 own = deployment.identities["coordinator"]
@@ -75,8 +74,9 @@ OPTIONS = (
 
 def hello(call, name: str = "1_UM") -> bytes:
     deployment = call.deployment
-    signing = deployment.identities[name].signing
-    return encode_site(Site(terms_of(deployment.study), signing, Policy(), secrets.token_bytes).hello())
+    signing, seed = deployment.identities[name].signing, Seed(secrets.token_bytes(32))
+    site = Site(terms_of(deployment.study), signing, Policy(), seed, randomness=secrets.token_bytes)
+    return encode_site(site.hello())
 
 
 def failure(call, *arguments, **options) -> tuple[str, str]:
@@ -139,9 +139,7 @@ def test_bytes_that_are_no_message(call, data):
 
 
 def test_a_poll_without_a_session(call):
-    code, details = failure(call, encode_site(Ready("1_UM", bytes(32), 3)))
-    assert code == "FAILED_PRECONDITION"
-    assert "start this site again" in details
+    assert decode_coordinator(call(encode_site(Ready("1_UM", bytes(32), 3)))) == SayHello()
 
 
 def test_a_message_that_is_too_large(call, tmp_path):

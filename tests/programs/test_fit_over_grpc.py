@@ -8,8 +8,9 @@ import socket
 
 import pytest
 
-from fedglmm_secure.securesum import Contribution
+from fedglmm_secure.securesum.messages import Contribution
 from fedglmm_secure.wire.codec import decode_site
+from fedglmm_secure.wire.records import read_journal
 
 
 @pytest.fixture
@@ -45,8 +46,10 @@ def test_a_fit_from_first_hello_to_result(finished, sites):
 
     # a site's journal holds exactly what it sent, and its report stays with it
     for name, program in zip(sites, joined, strict=True):
-        journal = [json.loads(line) for line in (deployment.out(name) / "journal.jsonl").read_text().splitlines()]
-        assert [bytes.fromhex(r["vector"]) for r in journal] == [c.vector for c in contributions if c.site == name]
+        path = deployment.out(name) / "journal.jsonl"
+        journal = [made for record in read_journal(path.read_bytes(), str(path)) for made in record.made]
+        assert journal == [c for c in contributions if c.site == name]
+        assert not (deployment.out(name) / "session.seed").exists()
         report = json.loads((deployment.out(name) / "report.json").read_text())
         assert f"{name}: {report['rows']} rows used, {len(journal)} sums answered" in program.stdout
 
