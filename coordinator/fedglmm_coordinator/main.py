@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-import signal
-import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
-from fedglmm_coordinator.server import Exchange, start_server
-from fedglmm_coordinator.session import Session
-from fedglmm_coordinator.transcript import Transcript
+from fedglmm_coordinator.service import Service
+from fedglmm_coordinator.store import Store
 from fedglmm_secure import shell
-from fedglmm_secure.errors import LinkError
-from fedglmm_secure.estimate import FitResult, estimator
-from fedglmm_secure.exchange import Conductor, Fit
-from fedglmm_secure.wire.messages import Finished
-
-CLOSING_SECONDS = 15.0
-"""How long the sites have to collect the end: a site that computes will come back with its contribution."""
+from fedglmm_secure.errors import InputError
 
 app = shell.make_app("Coordinate one study: sites connect to this program, which learns sums and nothing else.")
 
@@ -36,7 +26,16 @@ def serve(
     study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")],
     keys: Annotated[Path, typer.Option(metavar="DIR", help="Folder with the coordinator's keys.")],
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for result.json and transcript.jsonl.")],
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.sqlite", help="What it goes on from if it is stopped [default: store.sqlite in --out]."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for result.json and transcript.jsonl [default: that of --store]."),
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds without progress before it gives up.")] = 3600.0,
     patience: Annotated[
         float, typer.Option(help="Seconds a sum waits for a site before it goes on without it, where the study allows.")
@@ -46,61 +45,24 @@ def serve(
 ) -> None:
     """Fit the study's model over the sites that join.
 
-    Prints the address it listens at, then progress, then the result. Ctrl-C stops the fit and tells the sites.
+    Prints the address it listens at, then progress, then the result. What it has learned is on disk before it goes on:
+    stopped by Ctrl-C, a crash or a power cut, the same command goes on at the last complete sum.
 
-    Example: fedglmm-coordinator serve study.toml --keys keys --listen 0.0.0.0:7443 --out run1
+    Example: fedglmm-coordinator serve study.toml --keys keys --listen 0.0.0.0:7443 --store run1/fit.sqlite
     """
-    if asyncio.run(_serve(study, keys, listen, out, (timeout, patience), shell.speaker(quiet=quiet))):
-        raise typer.Exit(shell.INTERRUPTED)
+    if store is None and out is None:
+        raise InputError("--store FILE.sqlite is missing: where the coordinator keeps what it must not lose; add it")
+    folder = out if out is not None else cast("Path", store).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    say = shell.speaker(quiet=quiet)
+    given, identity = shell.read_study(study), shell.read_identity(keys)
+    with Store(store or folder / "store.sqlite", given) as held:
+        service = Service(given, identity, held, folder, say)
+        if asyncio.run(service.run(listen, timeout, patience)):
+            say("stopped; the same command goes on where it was")
+            raise typer.Exit(shell.INTERRUPTED)
 
 
 def main() -> None:
     """Run the command line."""
     shell.run(app, "fedglmm-coordinator")
-
-
-async def _serve(
-    study_path: Path, keys: Path, listen: str, out: Path, limits: tuple[float, float], say: shell.Say
-) -> bool:
-    """Serve one fit; whether it was interrupted. Raises the error that ended it."""
-    study, identity = shell.read_study(study_path), shell.read_identity(keys)
-    out.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    summaries: list[str] = []
-
-    def keep(result: FitResult) -> str:
-        secured = result.secured(study.security.protocol, dict(session.bytes_sent), time.monotonic() - started)
-        text = secured.to_json()
-        (out / "result.json").write_text(text, encoding="utf-8")
-        summaries.append(secured.summary())
-        return text
-
-    def fit() -> Fit:
-        return estimator(study, lambda row: say(shell.progress_line(row)))
-
-    conductor = Conductor(study, fit, randomness=secrets.token_bytes, keep=keep, say=say)
-    session = Session(conductor, [site.name for site in study.sites], say=say)
-    interrupts = _stop_on_signals(session)
-    with Transcript(out / "transcript.jsonl", time.time) as transcript:
-        server, address = await start_server(Exchange(study, session, transcript), study, identity, listen)
-        print(f"listening on {address}", flush=True)
-        end = await session.run(*limits)
-        await session.wait_until_told(CLOSING_SECONDS)
-        await server.stop(grace=1.0)
-    if not isinstance(end, Finished) and not interrupts:
-        raise end.error
-    print(*summaries, sep="\n", flush=True)
-    return bool(interrupts)
-
-
-def _stop_on_signals(session: Session) -> list[int]:
-    """Stop the session on Ctrl-C and SIGTERM; the list fills with the signals that came."""
-    came: list[int] = []
-
-    def stop(number: int) -> None:
-        came.append(number)
-        session.stop(LinkError("the coordinator was stopped by its operator; ask for a new start"))
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop, number)
-    return came

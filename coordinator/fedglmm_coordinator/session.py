@@ -42,6 +42,10 @@ class Session:
         """The bytes that each site sent."""
         return self._bytes
 
+    def count_all(self, sent: Counter[str]) -> None:
+        """Add what the sites sent to an earlier process."""
+        self._bytes.update(sent)
+
     def count(self, site: str, size: int) -> None:
         """Add to the bytes that ``site`` sent."""
         self._bytes[site] += size

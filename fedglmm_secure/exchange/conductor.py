@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from typing import cast
 
 from fedglmm_secure.errors import FedglmmError, FitError, LinkError, PeerError, RefusalError
 from fedglmm_secure.estimate import FitResult
+from fedglmm_secure.exchange.ledger import Ledger, NoLedger, Opened, Standing
 from fedglmm_secure.model import questions
 from fedglmm_secure.model.questions import Question
 from fedglmm_secure.ring import Vector
@@ -18,12 +20,14 @@ from fedglmm_secure.wire.messages import (
     Ready,
     Refusal,
     SayHello,
+    SendAgain,
     SiteMessage,
     Stopped,
 )
 from fedglmm_secure.wire.terms import terms_of
 
 Fit = Generator[Question, Vector, FitResult]
+NO_LEDGER = NoLedger()
 
 
 class Conductor:
@@ -36,12 +40,16 @@ class Conductor:
         *,
         randomness: Randomness,
         keep: Callable[[FitResult], str],
+        ledger: Ledger = NO_LEDGER,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``fit`` starts the estimator, anew for each cohort; ``keep`` stores its result and returns it as JSON."""
+        """``fit`` starts the estimator, anew for each cohort; ``keep`` stores its result and returns it as JSON.
+
+        ``ledger`` keeps what ``resume`` needs.
+        """
         self._layout = study.layout
         self._start, self._fit = fit, fit()
-        self._randomness, self._keep, self._say = randomness, keep, say
+        self._randomness, self._keep, self._ledger, self._say = randomness, keep, ledger, say
         self._coordinator = Coordinator(terms_of(study))
         self._excluded: tuple[str, ...] = ()
         self._sums_before = 0
@@ -58,6 +66,28 @@ class Conductor:
     def missing(self) -> tuple[str, ...]:
         """The sites that are waited for."""
         return self._coordinator.missing()
+
+    def resume(self, standing: Standing) -> None:
+        """Go on where the ledger says that an earlier process was; FitError when the sums lead elsewhere now."""
+        self._question = next(self._fit)
+        for number, opened in enumerate(standing.sums, 1):
+            if questions.encode(self._question) != opened.question:
+                raise FitError(
+                    f"the stored sum {number} answers another question than this version would ask; go on with the "
+                    "version that began the fit, or begin again with another --store"
+                )
+            self._use(number, opened)
+            if self.end is not None:
+                return
+        done = len(standing.sums)
+        cohort = standing.sums[-1].cohort if standing.sums else self._coordinator.cohort
+        self._coordinator.resume(standing.offer, done, cohort, {message.site: message for message in standing.keys})
+        self._ask()
+        for phase in standing.phases:
+            for message in phase:
+                self._coordinator.receive(message)
+            if phase[0].phase not in self._coordinator.closed():
+                self._coordinator.lose()
 
     def take(self, message: SiteMessage) -> None:
         """Take a message. One that does not belong here raises its error, which concerns its sender alone.
@@ -89,12 +119,16 @@ class Conductor:
             return None
         if message.session_id != self.session_id:
             return SayHello()
-        return self._following(*_place(message), message.site, with_offer=False)
+        place = _place(message)
+        if self._coordinator.lacks(*place, message.site):
+            return SendAgain()
+        return self._following(*place, message.site, with_offer=False)
 
     def lose(self) -> tuple[str, ...]:
         """Go on without the sites that are waited for, which are returned; LinkError when that cannot be."""
+        before = self._coordinator.closed()
         lost = self._coordinator.lose()
-        self._advance_if_complete()
+        self._go_on(before)
         return lost
 
     def stop(self, error: FedglmmError) -> None:
@@ -115,35 +149,58 @@ class Conductor:
         if hello.site in before and not self.session_id:
             self._say(f"connected: {hello.site}" + (f"; waiting for {', '.join(missing)}" if missing else ""))
         if not self.session_id and not missing:
-            self._coordinator.offer(self._randomness)
-            self._guarded(lambda: self._ask(next(self._fit)))
+            self._guarded(self._open_session)
 
     def _take_reply(self, message: SumReply) -> None:
+        before = self._coordinator.closed()
         try:
             self._coordinator.receive(message)
         except FedglmmError as error:
             self.stop(error)
-        self._advance_if_complete()
+        self._go_on(before)
 
-    def _advance_if_complete(self) -> None:
-        if self.end is None and self._coordinator.is_complete:
+    def _go_on(self, before: Mapping[Phase, object]) -> None:
+        """Keep a phase that was closed just now, and use a sum that is complete."""
+        if self.end is not None:
+            return
+        for phase, messages in self._coordinator.closed().items():
+            if phase not in before and self._request is not None:
+                self._ledger.closed_phase(self._request.number, phase, messages)
+        if self._coordinator.is_complete:
             self._guarded(self._advance)
 
+    def _open_session(self) -> None:
+        self._ledger.opened_session(self._coordinator.offer(self._randomness))
+        self._question = next(self._fit)
+        self._ask()
+
     def _advance(self) -> None:
-        """Open the sum, send it to the estimator, and ask the next question; start over with a smaller cohort."""
-        total = self._coordinator.total()
-        request = self._request
-        if request is not None and self._coordinator.cohort != request.participants:
-            lost = tuple(sorted(set(request.participants) - set(self._coordinator.cohort)))
-            self._excluded, self._sums_before = (*self._excluded, *lost), request.number
+        """Open the sum, and ask the next question."""
+        total, request = self._coordinator.total(), cast("SumRequest", self._request)
+        opened = Opened(request.question, request.participants, self._coordinator.cohort, total)
+        self._ledger.opened_sum(request.number, opened)
+        self._use(request.number, opened)
+        if self.end is None:
+            self._ask()
+
+    def _use(self, number: int, opened: Opened) -> None:
+        """Send the estimator a sum; start over where the cohort has become smaller."""
+        if opened.cohort != opened.participants:
+            lost = tuple(sorted(set(opened.participants) - set(opened.cohort)))
+            self._excluded, self._sums_before = (*self._excluded, *lost), number
             self._say(f"left out: {', '.join(lost)}; the fit begins again over the other sites")
             self._fit = self._start()
-            self._ask(next(self._fit))
-        else:
-            self._ask(self._fit.send(total))
+            self._question = next(self._fit)
+            return
+        try:
+            self._question = self._fit.send(opened.total)
+        except StopIteration as end:
+            result: FitResult = end.value
+            excluded = tuple(sorted(self._excluded))
+            self.end = Finished(self._keep(result.without(excluded, self._sums_before) if excluded else result))
 
-    def _ask(self, question: Question) -> None:
-        self._question = question
+    def _ask(self) -> None:
+        question = cast("Question", self._question)
         numbers = len(question.slots(self._layout))
         self._request = self._coordinator.begin(questions.encode(question), numbers)
 
@@ -151,10 +208,6 @@ class Conductor:
         """Do it; whatever ends the fit is kept as its end, for the sites must hear of it."""
         try:
             action()
-        except StopIteration as end:
-            result: FitResult = end.value
-            excluded = tuple(sorted(self._excluded))
-            self.end = Finished(self._keep(result.without(excluded, self._sums_before) if excluded else result))
         except FedglmmError as error:
             self.stop(error)
         except Exception as error:

@@ -10,7 +10,7 @@ from fedglmm_secure.securesum import Hello, JournalRecord, Relay, Site, SumReply
 from fedglmm_secure.study import Study
 from fedglmm_secure.study.guard import check_question
 from fedglmm_secure.study.site_rows import SiteRows
-from fedglmm_secure.wire.messages import Next, Ready, SayHello, SiteMessage, Wait
+from fedglmm_secure.wire.messages import Next, Ready, SayHello, SendAgain, SiteMessage, Wait
 
 Keep = Callable[[JournalRecord], None]
 """Returns when the record is where a crash cannot take it."""
@@ -44,7 +44,7 @@ class Party:
             return Ready(self._machine.name, self._machine.session_id, self._machine.sums)
         return last or self._poll()
 
-    def reply(self, message: Next | Relay | Wait | SayHello) -> SiteMessage:
+    def reply(self, message: Next | Relay | Wait | SendAgain | SayHello) -> SiteMessage:
         """What to send next. Raises whatever this site finds wrong; SessionOver when there is no such session."""
         match message:
             case Next():
@@ -53,6 +53,8 @@ class Party:
                 return self._take_relay(message)
             case Wait():
                 return self._poll()
+            case SendAgain():
+                return self._machine.sent or self._poll()
             case SayHello():
                 raise SessionOver(
                     "the coordinator was started again and does not know this session; start this site again"

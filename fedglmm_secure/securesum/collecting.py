@@ -81,6 +81,13 @@ class CollectingSum:
         self._position += 1
         self._messages[self.phase], self._expected[self.phase] = {}, here
 
+    def closed(self) -> dict[Phase, tuple[SumReply, ...]]:
+        """The messages of the phases that are over, in order."""
+        return {
+            phase: tuple(sent for _, sent in sorted(self._messages[phase].items()))
+            for phase in self.phases[: self._position]
+        }
+
     def settle(self) -> None:
         """End the last phase with those who are here."""
         if self.phase not in CLOSING:

@@ -34,6 +34,7 @@ class Coordinator:
         self._session = NO_SESSION
         self._sum: CollectingSum | None = None
         self._cohort = terms.names
+        self._done = 0
         self._keys: Mapping[str, SumReply] = {}
         self._seen: dict[tuple[int, Phase, str], SumReply] = {}
 
@@ -98,10 +99,18 @@ class Coordinator:
         self._offer, self._hellos = offer, {hello.site: hello for hello in offer.hellos}
         return offer
 
+    def resume(self, offer: SessionOffer, done: int, cohort: tuple[str, ...], keys: Mapping[str, SumReply]) -> None:
+        """Go on, in a new process, in the session of ``offer``, of which ``done`` sums were opened.
+
+        ``keys`` are the advertisements of the batch that the next sum belongs to, empty when it begins one.
+        """
+        self.reopen(offer)
+        self._done, self._cohort, self._keys = done, cohort, keys
+
     def begin(self, question: bytes, numbers: int) -> SumRequest:
         """Ask all sites the next question; its answer has ``numbers`` numbers, plus the count slot."""
         self._machine.require(CoordinatorEvent.QUESTION)
-        number = self._sum.request.number + 1 if self._sum else 1
+        number = self._done + 1
         request = SumRequest(self._session.id, number, self.cohort, question, numbers + 1)
         self._sum = CollectingSum(self._terms, self._session, request, self._keys)
         self._machine.move(CoordinatorEvent.QUESTION)
@@ -172,6 +181,19 @@ class Coordinator:
             "restored from a backup, start a new session"
         )
 
+    def lacks(self, number: int, phase: Phase | None, site: str) -> bool:
+        """Whether ``site`` says that it sent ``phase`` of the present sum, and this coordinator waits for it still."""
+        current = self._sum
+        return (
+            current is not None
+            and (number, phase) == (current.request.number, current.phase)
+            and site in self.missing()
+        )
+
+    def closed(self) -> Mapping[Phase, tuple[SumReply, ...]]:
+        """The messages of the present sum whose phases are over, in order: what a store must hold to go on from."""
+        return self._sum.closed() if self._sum else {}
+
     def total(self) -> Vector:
         """The sum over the cohort, without the count slot.
 
@@ -188,7 +210,7 @@ class Coordinator:
                 "answer the same question in the same session"
             )
         self._machine.move(CoordinatorEvent.TOTAL)
-        self._keys = self._sum.collected.keys
+        self._keys, self._done = self._sum.collected.keys, self._sum.request.number
         return total[1:]
 
     def _close(self, current: CollectingSum) -> None:

@@ -96,6 +96,11 @@ class Site:
         return (self._sum.number, self._sum.phase) if self._sum else (0, None)
 
     @property
+    def sent(self) -> SumReply | None:
+        """The last message made in the present sum, None while the answer is owed."""
+        return self._sum.sent if self._sum else None
+
+    @property
     def sums(self) -> int:
         """How many sums were answered."""
         return 0 if self._sum is None else self._sum.number - (not self._sum.answered)

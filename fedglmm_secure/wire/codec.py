@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from google.protobuf.message import DecodeError, Message
 
 from fedglmm_secure.errors import FedglmmError, PeerError
@@ -16,6 +18,7 @@ from fedglmm_secure.wire.messages import (
     Ready,
     Refusal,
     SayHello,
+    SendAgain,
     SiteMessage,
     Stopped,
     Wait,
@@ -25,6 +28,13 @@ from fedglmm_secure.wire.v1 import exchange_pb2 as pb
 
 METHOD = f"/{pb.DESCRIPTOR.services_by_name['Coordinator'].full_name}/Exchange"
 """The one gRPC method. It is called with bytes, so that this module alone decides what is a valid message."""
+
+
+_WORDLESS: Mapping[str, type[Wait | SayHello | SendAgain]] = {
+    "wait": Wait,
+    "say_hello": SayHello,
+    "send_again": SendAgain,
+}
 
 
 def encode_site(message: SiteMessage) -> bytes:
@@ -79,6 +89,8 @@ def encode_coordinator(message: CoordinatorMessage) -> bytes:
             content = pb.CoordinatorMessage(wait=pb.Wait())
         case SayHello():
             content = pb.CoordinatorMessage(say_hello=pb.SayHello())
+        case SendAgain():
+            content = pb.CoordinatorMessage(send_again=pb.SendAgain())
     return content.SerializeToString(deterministic=True)
 
 
@@ -97,10 +109,8 @@ def decode_coordinator(data: bytes) -> CoordinatorMessage:
             return Stopped(_error(message.stopped.category, message.stopped.sentence))
         case "relay":
             return sums.relay_from_pb(message.relay)
-        case "wait":
-            return Wait()
-        case "say_hello":
-            return SayHello()
+        case str(kind) if kind in _WORDLESS:
+            return _WORDLESS[kind]()
         case _:
             raise PeerError("the coordinator sent a message of an unknown kind; use the same version everywhere")
 

@@ -65,5 +65,10 @@ class SayHello:
     """The coordinator does not know the session of the message: begin another one."""
 
 
+@dataclass(frozen=True)
+class SendAgain:
+    """The coordinator has not the message that the site sent last: once more."""
+
+
 SiteMessage = Hello | SumReply | Ready | Refusal
-CoordinatorMessage = Next | Relay | Finished | Stopped | Wait | SayHello
+CoordinatorMessage = Next | Relay | Finished | Stopped | Wait | SayHello | SendAgain

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from google.protobuf.message import DecodeError
 
-from fedglmm_secure.errors import FedglmmError, InputError
+from fedglmm_secure.errors import FedglmmError, InputError, PeerError
 from fedglmm_secure.securesum.messages import Hello, JournalRecord, Relay, SessionOffer, SumReply, SumRequest
 from fedglmm_secure.wire import codec, sums
 from fedglmm_secure.wire.messages import Ready, Refusal
@@ -39,6 +39,19 @@ def read_journal(content: bytes, source: str) -> tuple[JournalRecord, ...]:
         raise InputError(f"{source}: is damaged; keep it, and join with another --out folder") from error
 
 
+def offer_to_bytes(offer: SessionOffer) -> bytes:
+    """A session's offer as it is kept."""
+    return sums.offer_to_pb(offer).SerializeToString(deterministic=True)
+
+
+def offer_from_bytes(content: bytes) -> SessionOffer:
+    """A session's offer; PeerError when the bytes are none."""
+    try:
+        return sums.offer_from_pb(pb.SessionOffer.FromString(content))
+    except DecodeError as error:
+        raise PeerError("the offer that was kept is no offer; begin another session") from error
+
+
 def transcript_line(time: float, site: str, message: bytes) -> str:
     """One message that the coordinator received: when (seconds), the site whose certificate it came with, the bytes."""
     return json.dumps({"time": time, "site": site, "message": base64.b64encode(message).decode()}) + "\n"
@@ -54,7 +67,7 @@ def read_transcript(text: str) -> Iterator[tuple[str, bytes]]:
 def _received_fields(received: SessionOffer | SumRequest | Relay) -> dict[str, object]:
     match received:
         case SessionOffer():
-            return {"offer": _text(sums.offer_to_pb(received).SerializeToString(deterministic=True))}
+            return {"offer": _text(offer_to_bytes(received))}
         case SumRequest():
             return {
                 "session": received.session_id.hex(),
@@ -69,7 +82,7 @@ def _received_fields(received: SessionOffer | SumRequest | Relay) -> dict[str, o
 
 def _received(fields: dict[str, Any]) -> SessionOffer | SumRequest | Relay:
     if "offer" in fields:
-        return sums.offer_from_pb(pb.SessionOffer.FromString(base64.b64decode(fields["offer"])))
+        return offer_from_bytes(base64.b64decode(fields["offer"]))
     if "relay" in fields:
         return sums.relay_from_pb(pb.Relay.FromString(base64.b64decode(fields["relay"])))
     question, participants = base64.b64decode(fields["question"]), tuple(fields["participants"])

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.identity import PRIVATE_FILES, Identity
+from tests.programs.lines import Line
 
 DATA = Path(__file__).parents[1] / "data"
 SITES = ("1_UM", "2_IU", "3_UK", "4_Case")
@@ -170,6 +172,13 @@ def deploy(tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
             if program.process.poll() is None:
                 program.process.kill()
                 program.process.wait()
+
+
+@pytest.fixture
+def line() -> Iterator[Callable[..., Line]]:
+    """line(address, delay=...) is a line to the coordinator that can be disturbed."""
+    with ExitStack() as stack:
+        yield lambda *arguments, **options: stack.enter_context(Line(*arguments, **options))
 
 
 @pytest.fixture

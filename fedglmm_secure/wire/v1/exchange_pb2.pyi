@@ -81,20 +81,22 @@ class SiteMessage(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., contribution: _Optional[_Union[Contribution, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., advertisement: _Optional[_Union[Advertisement, _Mapping]] = ..., key_shares: _Optional[_Union[KeyShares, _Mapping]] = ..., agreement: _Optional[_Union[Agreement, _Mapping]] = ..., unmasking: _Optional[_Union[Unmasking, _Mapping]] = ..., commitment: _Optional[_Union[Commitment, _Mapping]] = ..., opening: _Optional[_Union[Opening, _Mapping]] = ..., decryption: _Optional[_Union[Decryption, _Mapping]] = ...) -> None: ...
 
 class CoordinatorMessage(_message.Message):
-    __slots__ = ("next", "finished", "stopped", "wait", "relay", "say_hello")
+    __slots__ = ("next", "finished", "stopped", "wait", "relay", "say_hello", "send_again")
     NEXT_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
     STOPPED_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
     RELAY_FIELD_NUMBER: _ClassVar[int]
     SAY_HELLO_FIELD_NUMBER: _ClassVar[int]
+    SEND_AGAIN_FIELD_NUMBER: _ClassVar[int]
     next: Next
     finished: Finished
     stopped: Stopped
     wait: Wait
     relay: Relay
     say_hello: SayHello
-    def __init__(self, next: _Optional[_Union[Next, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., stopped: _Optional[_Union[Stopped, _Mapping]] = ..., wait: _Optional[_Union[Wait, _Mapping]] = ..., relay: _Optional[_Union[Relay, _Mapping]] = ..., say_hello: _Optional[_Union[SayHello, _Mapping]] = ...) -> None: ...
+    send_again: SendAgain
+    def __init__(self, next: _Optional[_Union[Next, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., stopped: _Optional[_Union[Stopped, _Mapping]] = ..., wait: _Optional[_Union[Wait, _Mapping]] = ..., relay: _Optional[_Union[Relay, _Mapping]] = ..., say_hello: _Optional[_Union[SayHello, _Mapping]] = ..., send_again: _Optional[_Union[SendAgain, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("site", "study_digest", "nonce", "mask_public_key", "signature")
@@ -279,6 +281,10 @@ class Parcel(_message.Message):
     def __init__(self, site: _Optional[str] = ..., sealed: _Optional[bytes] = ..., commitment: _Optional[bytes] = ...) -> None: ...
 
 class SayHello(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SendAgain(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

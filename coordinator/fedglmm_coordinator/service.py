@@ -1,0 +1,89 @@
+"""One fit as it is served: store, server, session and signals, from the start to the result."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import time
+from pathlib import Path
+
+from fedglmm_coordinator.server import Exchange, start_server
+from fedglmm_coordinator.session import Session
+from fedglmm_coordinator.store import Store
+from fedglmm_coordinator.transcript import Transcript
+from fedglmm_secure import shell
+from fedglmm_secure.estimate import FitResult, estimator
+from fedglmm_secure.exchange import Conductor, Fit
+from fedglmm_secure.study import Study
+from fedglmm_secure.wire.identity import Identity
+from fedglmm_secure.wire.messages import Finished, Stopped
+
+CLOSING_SECONDS = 15.0
+"""How long the sites have to collect the end: a site that computes will come back with its contribution."""
+
+
+class Service:
+    """Serves one study's fit, begun or gone on with."""
+
+    def __init__(self, study: Study, identity: Identity, store: Store, out: Path, say: shell.Say) -> None:
+        """Nothing is opened yet; results go to ``out``."""
+        self._study, self._identity, self._store, self._out, self._say = study, identity, store, out, say
+        self._began = time.monotonic()
+        self._summary = ""
+        self._conductor = Conductor(
+            study, self._fit, randomness=secrets.token_bytes, keep=self._keep, ledger=store, say=say
+        )
+        self._session = Session(self._conductor, [site.name for site in study.sites], say=say)
+        store.sent = self._session.bytes_sent
+
+    async def run(self, listen: str, timeout: float, patience: float) -> bool:
+        """Serve until the end; whether it was interrupted before. Raises the error that ended the fit."""
+        self._resume()
+        work = asyncio.create_task(self._session.run(timeout, patience))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+        with Transcript(self._out / "transcript.jsonl", time.time) as transcript:
+            exchange = Exchange(self._study, self._session, transcript)
+            server, address = await start_server(exchange, self._study, self._identity, listen)
+            print(f"listening on {address}", flush=True)
+            end = await self._end_of(work)
+            if end is not None:
+                await self._session.wait_until_told(CLOSING_SECONDS)
+            await server.stop(grace=1.0)
+        if isinstance(end, Stopped):
+            raise end.error
+        print(self._summary, end="", flush=True)
+        return end is None
+
+    async def _end_of(self, work: asyncio.Task[Finished | Stopped]) -> Finished | Stopped | None:
+        """How the fit ended, None when the operator stopped this program."""
+        try:
+            return await work
+        except asyncio.CancelledError:
+            return None
+
+    def _resume(self) -> None:
+        """Go on where the store says that an earlier process was."""
+        result, standing = self._store.result, self._store.standing()
+        if result is not None:
+            self._conductor.end = Finished(result)
+            self._say(f"this fit is done; its result is in {self._out / 'result.json'}")
+            (self._out / "result.json").write_text(result, encoding="utf-8")
+        elif standing is not None:
+            self._session.count_all(self._store.bytes_sent)
+            self._conductor.resume(standing)
+            self._say(f"going on after sum {len(standing.sums)}, which is in the store")
+
+    def _fit(self) -> Fit:
+        return estimator(self._study, lambda row: self._say(shell.progress_line(row)))
+
+    def _keep(self, result: FitResult) -> str:
+        """Write the result where it is looked for, and tell it."""
+        protocol, sent = self._study.security.protocol, dict(self._session.bytes_sent)
+        secured = result.secured(protocol, sent, time.monotonic() - self._began)
+        text = secured.to_json()
+        (self._out / "result.json").write_text(text, encoding="utf-8")
+        self._store.finish(text)
+        self._summary = secured.summary() + "\n"
+        return text
