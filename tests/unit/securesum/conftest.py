@@ -1,28 +1,40 @@
-"""A small deterministic world: three sites in an open session, and messages to lie with."""
+"""A small deterministic world: sites in an open session under any protocol, and honest messages to lie with."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 import pytest
 
 from fedglmm_secure.securesum import (
-    Contribution,
     Coordinator,
+    PaillierTerms,
+    Phase,
     Policy,
+    Relay,
+    Seed,
     SessionOffer,
     SigningIdentity,
     Site,
+    Step,
+    SumReply,
     SumRequest,
     Terms,
+    paillier,
 )
+from fedglmm_secure.securesum.states import phases_of
 
 NAMES = ("alpha", "beta", "gamma")
+FIVE = (*NAMES, "delta", "epsilon")
 QUESTION = b"what is the sum?"
 SLOTS = ("first", "second")
+ANSWER = (1.5, -2.0)
+KEY_BITS = 512
 
 
 class Drawer:
@@ -40,10 +52,37 @@ def identity_of(name: str) -> SigningIdentity:
     return SigningIdentity.from_private_bytes(hashlib.sha256(name.encode()).digest())
 
 
-def terms_for(names: tuple[str, ...] = NAMES, **changes: object) -> Terms:
-    roster = tuple((name, identity_of(name).public_bytes) for name in names)
-    terms = Terms("masking", bytes(range(32)), roster, minimum_sites=3, max_sums=5)
+@cache
+def dealt(sites: int, threshold: int) -> tuple[paillier.PublicKey, tuple[paillier.KeyShare, ...]]:
+    return paillier.deal(sites, threshold, KEY_BITS, secrets.token_bytes, small_for_tests=True)
+
+
+def terms_for(names: Collection[str] = NAMES, threshold: int | None = None, **changes: object) -> Terms:
+    """Terms of the test sites; for protocol "paillier" with a small key, which ``threshold`` of them open."""
+    roster = tuple((name, identity_of(name).public_bytes) for name in sorted(names))
+    terms = Terms("masking", bytes(range(32)), roster, minimum_sites=3, max_sums=40)
+    if changes.get("protocol") == "paillier" and "paillier" not in changes:
+        needed = threshold or paillier.smallest_threshold(len(roster))
+        changes["paillier"] = PaillierTerms(dealt(len(roster), needed)[0].modulus, needed)
     return replace(terms, **changes)  # type: ignore[arg-type]
+
+
+def share_of(terms: Terms, name: str) -> paillier.KeyShare | None:
+    if terms.paillier is None:
+        return None
+    return dealt(len(terms.roster), terms.paillier.threshold)[1][terms.index_of(name) - 1]
+
+
+def site_of(terms: Terms, name: str, seed: str | None = None, **changes: object) -> Site:
+    """A site's machine; the same name and ``seed`` give the same machine again."""
+    given: dict[str, object] = {
+        "signing": identity_of(name),
+        "policy": Policy(),
+        "seed": Seed(Drawer(f"seed of {seed or name}")(32)),
+        "randomness": Drawer(f"randomness of {seed or name}"),
+        "share": share_of(terms, name),
+    }
+    return Site(terms, **(given | changes))  # type: ignore[arg-type]
 
 
 @dataclass
@@ -54,27 +93,69 @@ class World:
     sites: dict[str, Site]
     coordinator: Coordinator
     offer: SessionOffer
+    request: SumRequest | None = None
+    """The question that was asked last."""
+    steps: dict[str, list[Step]] = field(default_factory=dict)
+    """All that each site made, in order: what its journal holds."""
 
-    def open_all(self) -> None:
+    def open_all(self) -> World:
         for site in self.sites.values():
             site.open(self.offer)
+        return self
 
     def ask(self, question: bytes = QUESTION) -> SumRequest:
-        return self.coordinator.begin(question, len(SLOTS))
+        self.request = self.coordinator.begin(question, len(SLOTS))
+        return self.request
 
-    def answer_of(self, name: str, request: SumRequest) -> Contribution:
+    def answer_of(self, name: str, request: SumRequest) -> SumReply:
+        """The answer to a question whose first phase holds it."""
         site = self.sites[name]
         assert site.receive(request) is None
-        return site.answer(np.array([1.5, -2.0]), SLOTS)[1]
+        return site.answer(np.array(ANSWER), SLOTS).message
+
+    def next_for(self, name: str) -> SumRequest | Relay:
+        """What the honest coordinator sends the site next, which has not received it yet."""
+        following = self.coordinator.following(*self.sites[name].last, name)
+        assert following is not None
+        return following
+
+    def step(self, name: str) -> SumReply:
+        """Hand the site what comes next; what it sends, which the coordinator has not received yet."""
+        site = self.sites[name]
+        step = site.receive(self.next_for(name)) or site.answer(np.array(ANSWER), SLOTS)
+        self.steps.setdefault(name, []).append(step)
+        return step.message
+
+    def drive(self, until: Phase, losses: Mapping[Phase, Collection[str]] | None = None) -> World:
+        """An honest sum up to the end of a phase; what the coordinator relays after it is with nobody yet.
+
+        ``losses`` names those who fall silent before they send the message of a phase.
+        """
+        assert self.request is not None
+        for phase in phases_of(self.terms.scheme, self.request.number):
+            for name in self.coordinator.missing():
+                message = self.step(name)
+                assert message.phase is phase
+                if name not in (losses or {}).get(phase, ()):
+                    self.coordinator.receive(message)
+            if self.coordinator.missing():
+                self.coordinator.lose()
+            if phase is until:
+                break
+        return self
+
+    def whole_sum(self, question: bytes = QUESTION) -> list[float]:
+        self.ask(question)
+        self.drive(phases_of(self.terms.scheme, 1)[-1])
+        return self.coordinator.total().tolist()
 
 
 def make_world(terms: Terms, policy: Policy | None = None) -> World:
-    draw = Drawer("world")
     coordinator = Coordinator(terms)
-    sites = {name: Site(terms, identity_of(name), policy or Policy(), draw) for name in terms.names}
+    sites = {name: site_of(terms, name, policy=policy or Policy()) for name in terms.names}
     for site in sites.values():
         coordinator.receive_hello(site.hello())
-    return World(terms, sites, coordinator, coordinator.offer(draw))
+    return World(terms, sites, coordinator, coordinator.offer(Drawer("coordinator")))
 
 
 @pytest.fixture
@@ -84,8 +165,7 @@ def world() -> World:
 
 @pytest.fixture
 def opened(world: World) -> World:
-    world.open_all()
-    return world
+    return world.open_all()
 
 
 @pytest.fixture
@@ -98,12 +178,11 @@ def new_world() -> Callable[..., World]:
 
 @pytest.fixture
 def new_site() -> Callable[..., Site]:
-    def make(name: str = "alpha", **changes: object) -> Site:
-        policy = changes.pop("policy", Policy())
-        journal = changes.pop("journal", ())
-        signing = changes.pop("signing", identity_of(name))
-        seed = str(changes.pop("seed", name))
-        return Site(terms_for(**changes), signing, policy, Drawer(seed), journal)  # type: ignore[arg-type]
+    """A site's machine; what is not a field of the terms is an argument of ``Site``."""
+
+    def make(name: str = "alpha", seed: str | None = None, **changes: object) -> Site:
+        site = {key: changes.pop(key) for key in ("policy", "signing", "earlier_sessions", "share") if key in changes}
+        return site_of(terms_for(**changes), name, seed, **site)  # type: ignore[arg-type]
 
     return make
 

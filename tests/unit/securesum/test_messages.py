@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fedglmm_secure.errors import PeerError
-from fedglmm_secure.securesum import Contribution, Hello, JournalRecord, SessionOffer, SumRequest
+from fedglmm_secure.securesum import Hello, JournalRecord, SessionOffer, SumRequest
+from fedglmm_secure.securesum.messages import Contribution
 
 HELLO = {
     "site": "a",
@@ -17,12 +18,11 @@ HELLO = {
 REQUEST = {
     "session_id": bytes(32),
     "number": 1,
-    "attempt": 0,
     "participants": ("a", "b"),
     "question": b"q",
     "length": 2,
 }
-CONTRIBUTION = {"session_id": bytes(32), "number": 1, "attempt": 0, "site": "a", "vector": bytes(16)}
+CONTRIBUTION = {"session_id": bytes(32), "number": 1, "site": "a", "vector": bytes(16)}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,6 @@ def test_hello(change):
     [
         {"session_id": b""},
         {"number": 0},
-        {"attempt": -1},
         {"participants": ()},
         {"participants": ("b", "a")},
         {"participants": ("a", "a")},
@@ -69,7 +68,6 @@ def test_sum_request(change):
     [
         {"session_id": bytes(31)},
         {"number": 0},
-        {"attempt": -1},
         {"site": ""},
         {"vector": b""},
         {"vector": bytes(17)},
@@ -94,4 +92,4 @@ def test_offer_is_in_ascending_order():
 
 def test_journal_record():
     with pytest.raises(PeerError, match="context"):
-        JournalRecord(b"", Contribution(**CONTRIBUTION))
+        JournalRecord(b"", SumRequest(**REQUEST), (Contribution(**CONTRIBUTION),))
