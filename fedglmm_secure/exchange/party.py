@@ -67,10 +67,8 @@ class Party:
         if message.offer is not None:
             self._keep_record(machine.open(message.offer))
         step = machine.receive(message.request)
-        self._question = question
-        if step is not None and step.record is None:
-            return step.message
         check_question(self._study, question, message.request.number, first=machine.starts_over)
+        self._question = question
         if step is None:
             return self._answer(question)
         self._keep_record(step.record)
