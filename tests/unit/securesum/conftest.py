@@ -13,6 +13,7 @@ import pytest
 
 from fedglmm_secure.securesum import (
     Coordinator,
+    JournalRecord,
     PaillierTerms,
     Phase,
     Policy,
@@ -21,13 +22,12 @@ from fedglmm_secure.securesum import (
     SessionOffer,
     SigningIdentity,
     Site,
-    Step,
     SumReply,
     SumRequest,
     Terms,
     paillier,
 )
-from fedglmm_secure.securesum.states import phases_of
+from fedglmm_secure.securesum.states import PHASES
 
 NAMES = ("alpha", "beta", "gamma")
 FIVE = (*NAMES, "delta", "epsilon")
@@ -93,19 +93,18 @@ class World:
     sites: dict[str, Site]
     coordinator: Coordinator
     offer: SessionOffer
-    request: SumRequest | None = None
-    """The question that was asked last."""
-    steps: dict[str, list[Step]] = field(default_factory=dict)
-    """All that each site made, in order: what its journal holds."""
+    journals: dict[str, list[JournalRecord]] = field(default_factory=dict)
+    """What each site wrote down, in order."""
 
     def open_all(self) -> World:
-        for site in self.sites.values():
-            site.open(self.offer)
+        for name, site in self.sites.items():
+            record = site.open(self.offer)
+            assert record is not None
+            self.journals[name] = [record]
         return self
 
     def ask(self, question: bytes = QUESTION) -> SumRequest:
-        self.request = self.coordinator.begin(question, len(SLOTS))
-        return self.request
+        return self.coordinator.begin(question, len(SLOTS))
 
     def answer_of(self, name: str, request: SumRequest) -> SumReply:
         """The answer to a question whose first phase holds it."""
@@ -121,9 +120,14 @@ class World:
 
     def step(self, name: str) -> SumReply:
         """Hand the site what comes next; what it sends, which the coordinator has not received yet."""
+        return self.hand(name, self.next_for(name))
+
+    def hand(self, name: str, received: SumRequest | Relay) -> SumReply:
+        """Hand a site a question or a relay, whoever made it; what it sends."""
         site = self.sites[name]
-        step = site.receive(self.next_for(name)) or site.answer(np.array(ANSWER), SLOTS)
-        self.steps.setdefault(name, []).append(step)
+        step = site.receive(received) or site.answer(np.array(ANSWER), SLOTS)
+        if step.record is not None:
+            self.journals[name].append(step.record)
         return step.message
 
     def drive(self, until: Phase, losses: Mapping[Phase, Collection[str]] | None = None) -> World:
@@ -131,22 +135,24 @@ class World:
 
         ``losses`` names those who fall silent before they send the message of a phase.
         """
-        assert self.request is not None
-        for phase in phases_of(self.terms.scheme, self.request.number):
+        while True:
+            phases, silent = set(), False
             for name in self.coordinator.missing():
                 message = self.step(name)
-                assert message.phase is phase
-                if name not in (losses or {}).get(phase, ()):
+                phases.add(message.phase)
+                if name in (losses or {}).get(message.phase, ()):
+                    silent = True
+                else:
                     self.coordinator.receive(message)
-            if self.coordinator.missing():
+            if silent:
                 self.coordinator.lose()
+            (phase,) = phases
             if phase is until:
-                break
-        return self
+                return self
 
     def whole_sum(self, question: bytes = QUESTION) -> list[float]:
         self.ask(question)
-        self.drive(phases_of(self.terms.scheme, 1)[-1])
+        self.drive(PHASES[self.terms.scheme][-1])
         return self.coordinator.total().tolist()
 
 
@@ -172,6 +178,18 @@ def opened(world: World) -> World:
 def new_world() -> Callable[..., World]:
     def make(policy: Policy | None = None, **changes: object) -> World:
         return make_world(terms_for(**changes), policy)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def at(new_world: Callable[..., World]) -> Callable[..., World]:
+    """A world whose first sum has come to the end of a phase; ``losses`` as in ``World.drive``."""
+
+    def make(phase: Phase, losses: Mapping[Phase, Collection[str]] | None = None, **changes: object) -> World:
+        world = new_world(**changes).open_all()
+        world.ask()
+        return world.drive(phase, losses)
 
     return make
 
