@@ -69,13 +69,11 @@ class Party:
         if message.offer is not None:
             self._keep_record(machine.open(message.offer))
         step = machine.receive(message.request)
-        self._question = question
-        if step is not None and step.record is None:
-            return step.message
         request = message.request
         check_question(
             self._study, question, request.number, first=machine.starts_over, sites=len(request.participants)
         )
+        self._question = question
         if step is None:
             return self._answer(question)
         self._keep_record(step.record)

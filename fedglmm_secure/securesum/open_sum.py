@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fedglmm_secure.errors import PeerError
 from fedglmm_secure.ring import Ring
-from fedglmm_secure.securesum.messages import JournalRecord, Phase, Relay, SumReply, SumRequest
+from fedglmm_secure.securesum.messages import JournalRecord, Phase, Relay, SumMessage, SumReply, SumRequest
 from fedglmm_secure.securesum.protection import SiteSide, SumView, relayed
 from fedglmm_secure.securesum.states import ANSWERING, CLOSING, KEY_PHASES, SiteEvent, phases_of
 
@@ -60,12 +60,17 @@ class OpenSum:
         return SiteEvent.LAST_RELAY if following is self._phases[-1] else SiteEvent.RELAY
 
     def take(self, relay: Relay) -> None:
-        """Check whose messages are relayed, that this site's own is among them unchanged, and what they say.
+        """Check whose messages of this sum are relayed, that this site's own is there unchanged, and what they say.
 
         Raises RefusalError for sites that the study does not let be lost, PeerError for anything else; then nothing
         has changed.
         """
         terms, own = self.view.terms, self.view.site
+        for part in relay.parts:
+            if isinstance(part, SumMessage) and (part.session_id, part.number) != (relay.session_id, relay.number):
+                raise PeerError(
+                    f"the coordinator relays what site {part.site!r} sent in another sum; do not trust this coordinator"
+                )
         sent = self.sent
         if sent is None or relayed(sent, own, self._members_at_send) not in relay.parts:
             raise PeerError(
@@ -98,7 +103,8 @@ class OpenSum:
 
     def restore(self, made: tuple[SumReply, ...]) -> JournalRecord:
         """What was made of the last received message before this site was started again."""
-        if made[0].phase is not self.phase or made[0].number != self.number:
+        heads = {(message.session_id, message.number, message.site) for message in made}
+        if made[0].phase is not self.phase or heads != {self.view.head}:
             raise PeerError("the journal does not follow the order of the protocol; start a new session")
         if self.is_answering:
             self._protected.restore(made)

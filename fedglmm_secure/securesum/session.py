@@ -102,6 +102,11 @@ class Terms:
             return self.paillier.threshold
         return 2 * len(self.roster) // 3 + 1 if self.survives_dropouts else NO_THRESHOLD
 
+    @property
+    def smallest_cohort(self) -> int:
+        """How many sites a sum may be over at least: never below the threshold or ``minimum_sites`` of this study."""
+        return len(self.roster) - (self.dropouts if self.on_dropout == EXCLUDE else 0)
+
     def index_of(self, name: str) -> int:
         """A site's place in the roster, from 1: where its shares are evaluated."""
         return self.names.index(name) + 1
@@ -110,7 +115,7 @@ class Terms:
         """Raise RefusalError unless a sum over ``now`` may follow one over ``before``, as site ``own`` sees it.
 
         Nobody joins, this site is in it, and nobody is lost unless the study says ``on_dropout = "exclude"``; then no
-        more than ``dropouts`` of the roster, and never below the threshold or the minimum cohort.
+        more than ``dropouts`` of the roster.
         """
         if not set(now) <= set(before) or own not in now:
             raise RefusalError(
@@ -124,7 +129,7 @@ class Terms:
                 f"the coordinator wants a sum over {len(now)} of {len(before)} sites; all sites of the roster must "
                 "take part, as the study does not say on_dropout = 'exclude'"
             )
-        if len(now) < max(len(self.roster) - self.dropouts, self.threshold, self.minimum_sites):
+        if len(now) < self.smallest_cohort:
             raise RefusalError(
                 f"the coordinator wants a sum over {len(now)} of the roster's {len(self.roster)} sites; the study "
                 f"allows {self.dropouts} dropouts"
@@ -170,6 +175,11 @@ class Policy:
             raise RefusalError(
                 f"the study's roster has {len(terms.roster)} sites and at least {needed} are required; add "
                 "sites, or lower minimum_sites in the study and in the site's policy"
+            )
+        if terms.smallest_cohort < needed:
+            raise RefusalError(
+                f"the study may go on over {terms.smallest_cohort} sites, as it says on_dropout = 'exclude', and at "
+                f"least {needed} are required; lower dropouts in the study, or minimum_sites in the site's policy"
             )
 
 

@@ -71,7 +71,7 @@ def test_masks_cancel_to_the_last_bit(vectors, seed):
     total = [0] * (len(names) + 1)
     for site, values in zip(sites.values(), vectors, strict=True):
         site.receive(request)
-        vector = site.answer(values, names)[1].vector
+        vector = site.answer(values, names).message.vector
         numbers = [int.from_bytes(vector[i : i + 16], "little") for i in range(0, len(vector), 16)]
         total = [(a + b) % 2**128 for a, b in zip(total, numbers, strict=True)]
     exact = [sum(fixed_point(value) for value in column) % 2**128 for column in vectors.T]
@@ -112,7 +112,7 @@ def test_one_masked_upload_looks_uniform(value, who):
     site = sites[terms.names[who]]
     site.receive(coordinator.begin(b"q", numbers))
     names = ["number"] * numbers
-    upload = np.frombuffer(site.answer(np.full(numbers, value), names)[1].vector, dtype=np.uint8)
+    upload = np.frombuffer(site.answer(np.full(numbers, value), names).message.vector, dtype=np.uint8)
     p_values = [chisquare(np.bincount(upload, minlength=256)).pvalue]
     p_values += [chisquare(np.bincount(column, minlength=256)).pvalue for column in upload.reshape(-1, 16).T]
     nibbles = (upload[:-1] & 0xF0) | (upload[1:] >> 4)
@@ -128,7 +128,7 @@ def test_two_uploads_of_the_same_value_share_nothing():
         request = coordinator.begin(b"the same question", 100)
         for site in sites.values():
             site.receive(request)
-            sent = site.answer(np.zeros(100), ["zero"] * 100)[1]
+            sent = site.answer(np.zeros(100), ["zero"] * 100).message
             coordinator.receive(sent)
             uploads.append(np.frombuffer(sent.vector, dtype=np.uint8))
         assert coordinator.total().tolist() == [0.0] * 100, number

@@ -11,7 +11,7 @@ import pytest
 
 from fedglmm_secure import canonical
 from fedglmm_secure.model import questions
-from fedglmm_secure.securesum import Coordinator, Policy, SigningIdentity, Site, Terms, states
+from fedglmm_secure.securesum import Coordinator, Policy, Seed, SigningIdentity, Site, Terms, states
 from fedglmm_secure.wire import limits, status
 
 ROOT = Path(__file__).parents[2]
@@ -97,8 +97,9 @@ def test_the_worked_example_is_what_the_code_gives() -> None:
     coordinator = Coordinator(terms)
     sites = {}
     for i, name in enumerate("abc", 1):
-        sites[name] = Site(terms, signing[name], Policy(), drawn(0x10 + i, 0x20 + i))
+        sites[name] = Site(terms, signing[name], Policy(), Seed(bytes([0x10 + i]) * 32), randomness=drawn())
         hello = sites[name].hello()
+        assert hello.nonce.hex() == written[f"nonce {name}"]
         assert signing[name].public_bytes.hex() == written[f"roster key {name}"]
         assert hello.mask_public_key.hex() == written[f"mask key {name}"]
         coordinator.receive_hello(hello)
@@ -113,10 +114,10 @@ def test_the_worked_example_is_what_the_code_gives() -> None:
     request = coordinator.begin(question, 2)
     for name, answer in (("a", [1.5, -0.25]), ("b", [100.0, 2.0**-44]), ("c", [0.0, -1e6])):
         assert sites[name].receive(request) is None
-        record, sent = sites[name].answer(np.array(answer), ("first", "second"))
-        assert record.context.hex() == written["context"]
-        assert sent.vector.hex() == written[f"contribution {name}"]
-        coordinator.receive(sent)
+        step = sites[name].answer(np.array(answer), ("first", "second"))
+        assert step.record.context.hex() == written["context"]
+        assert step.message.vector.hex() == written[f"contribution {name}"]
+        coordinator.receive(step.message)
     assert coordinator.total().tolist() == [101.5, -1000000.25]
 
 

@@ -77,18 +77,18 @@ class Batch:
         sealed = self._sealed[peer][place : place + SEALED_BYTES]
         return self.unseal(sealed, labels.MASK_KEY_SHARE, number, peer)
 
-    def seal(self, share: bytes, label: str, number: int, peer: str) -> bytes:
-        """A share sealed for ``peer``, empty for this site itself."""
+    def seal(self, share: bytes, label: str, number: int, peer: str, *bound: bytes) -> bytes:
+        """A share sealed for ``peer``, empty for this site itself; what it depends on besides the sum is ``bound``."""
         own = self._own.name
         if peer == own:
             return b""
         secret = self._wrap_secret(number, peer)
-        return wrapping.seal(share, secret, self._own.session.id, label, (number, own, peer))
+        return wrapping.seal(share, secret, self._own.session.id, label, (number, own, peer, *bound))
 
-    def unseal(self, sealed: bytes, label: str, number: int, peer: str) -> bytes:
+    def unseal(self, sealed: bytes, label: str, number: int, peer: str, *bound: bytes) -> bytes:
         """A share that ``peer`` sealed for this site."""
         secret = self._wrap_secret(number, peer)
-        return wrapping.unseal(sealed, secret, self._own.session.id, label, (number, peer, self._own.name))
+        return wrapping.unseal(sealed, secret, self._own.session.id, label, (number, peer, self._own.name, *bound))
 
     def split(self, secret: bytes, members: tuple[str, ...], *purpose: object) -> dict[str, bytes]:
         """The share of each member; the polynomial comes from the session's seed and ``purpose``."""

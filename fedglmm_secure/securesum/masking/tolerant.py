@@ -101,7 +101,9 @@ class TolerantSum:
             self_mask(seed, view.session.id, view.context, view.site, len(encoded)),
         )
         shares = self._own_shares()
-        sealed = tuple(self._batch.seal(shares[peer], labels.SELF_SHARE, number, peer) for peer in self._members)
+        sealed = tuple(
+            self._batch.seal(shares[peer], labels.SELF_SHARE, number, peer, view.context) for peer in self._members
+        )
         return (Contribution(*view.head, ring.to_bytes(masked), commitment(seed, view.context, view.site), sealed),)
 
     def restore(self, made: tuple[SumReply, ...]) -> None:
@@ -114,12 +116,12 @@ class TolerantSum:
         return self._batch.split(self._own_seed(), self._members, "self mask", self._view.context)
 
     def _take_survivors(self, parcels: tuple[Parcel, ...]) -> None:
-        number, own = self._view.request.number, self._view.site
+        number, own, context = self._view.request.number, self._view.site, self._view.context
         commitments = {parcel.site: parcel.commitment for parcel in parcels}
-        if commitments[own] != commitment(self._own_seed(), self._view.context, own) or not all(commitments.values()):
+        if commitments[own] != commitment(self._own_seed(), context, own) or not all(commitments.values()):
             raise PeerError("the coordinator changed a commitment to a self-mask; do not trust this coordinator")
         shares = {
-            parcel.site: self._batch.unseal(parcel.sealed, labels.SELF_SHARE, number, parcel.site)
+            parcel.site: self._batch.unseal(parcel.sealed, labels.SELF_SHARE, number, parcel.site, context)
             for parcel in parcels
             if parcel.site != own
         }

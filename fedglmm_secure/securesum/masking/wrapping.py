@@ -1,8 +1,8 @@
 """Shares sealed from one site for another, so that the coordinator relays what it cannot read.
 
 AES-256-GCM (NIST SP 800-38D) under a key that HKDF derives from the two sites' X25519 wrap keys of this very sum. The
-zero nonce is safe because a derived key seals exactly one share: the label, the sum and the ordered pair are in
-``info``.
+zero nonce is safe because a derived key seals exactly one share: the label, the sum, the ordered pair and, for a
+self-mask, the context that its seed depends on, are in ``info``.
 """
 
 from __future__ import annotations

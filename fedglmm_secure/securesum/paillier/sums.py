@@ -87,7 +87,11 @@ class PaillierSum:
 
     def restore(self, made: tuple[SumReply, ...]) -> None:
         """Take the ciphertexts back: they were drawn at random, and must not be drawn again."""
-        self._opening = cast("Opening", made[1])
+        match made:
+            case (Commitment(digest=digest), Opening() as opening) if commitment(self._view.context, opening) == digest:
+                self._opening = opening
+            case _:
+                raise PeerError("the journal holds another opening than this site committed to; start a new session")
 
     def absorb(self, phase: Phase, parts: tuple[Part, ...]) -> None:
         """The signed commitments, or the ciphertexts, whose product is made here; PeerError when one is wrong."""

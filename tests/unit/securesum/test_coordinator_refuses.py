@@ -9,7 +9,8 @@ import pytest
 
 from fedglmm_secure import ring
 from fedglmm_secure.errors import InputError, LinkError, PeerError, RefusalError
-from fedglmm_secure.securesum import Contribution, Coordinator, Terms
+from fedglmm_secure.securesum import Coordinator, Policy, Terms
+from fedglmm_secure.securesum.messages import Contribution
 from fedglmm_secure.securesum.session import sign_hello
 
 SLOTS = ("first", "second")
@@ -48,7 +49,7 @@ class TestHello:
         assert again in coordinator.offer(draw).hellos
 
     def test_new_keys_in_an_open_session(self, opened, new_site):
-        with pytest.raises(LinkError, match="came back with new keys"):
+        with pytest.raises(LinkError, match="came back without the keys"):
             opened.coordinator.receive_hello(new_site("beta", seed="beta started again").hello())
 
     def test_the_same_hello_again_is_harmless(self, opened):
@@ -66,14 +67,14 @@ class TestHello:
 
 class TestContribution:
     def test_before_any_question(self, opened):
-        early = Contribution(opened.coordinator.session_id, 1, 0, "alpha", bytes(48))
-        with pytest.raises(PeerError, match="out of order"):
+        early = Contribution(opened.coordinator.session_id, 1, "alpha", bytes(48))
+        with pytest.raises(PeerError, match="answers sum 1, which was not asked"):
             opened.coordinator.receive(early)
 
     def test_two_different_vectors_to_one_sum(self, opened):
         sent = opened.answer_of("alpha", opened.ask())
         opened.coordinator.receive(sent)
-        with pytest.raises(PeerError, match="two different vectors to sum 1"):
+        with pytest.raises(PeerError, match="two different messages to sum 1"):
             opened.coordinator.receive(replace(sent, vector=bytes(48)))
 
     def test_two_different_vectors_to_an_earlier_sum(self, opened):
@@ -83,7 +84,7 @@ class TestContribution:
             opened.coordinator.receive(contribution)
         opened.coordinator.total()
         opened.ask(b"the next question")
-        with pytest.raises(PeerError, match="two different vectors to sum 1"):
+        with pytest.raises(PeerError, match="two different messages to sum 1"):
             opened.coordinator.receive(replace(sent[0], vector=bytes(48)))
 
     def test_the_same_vector_again_is_counted_once(self, opened):
@@ -105,11 +106,10 @@ class TestContribution:
         with pytest.raises(PeerError, match="does not belong to this session"):
             opened.coordinator.receive(replace(sent, session_id=bytes(32)))
 
-    @pytest.mark.parametrize("change", [{"number": 2}, {"attempt": 1}])
-    def test_another_sum_than_was_asked(self, opened, change):
+    def test_another_sum_than_was_asked(self, opened):
         sent = opened.answer_of("alpha", opened.ask())
-        with pytest.raises(PeerError, match="not the one that was asked"):
-            opened.coordinator.receive(replace(sent, **change))
+        with pytest.raises(PeerError, match="answers sum 2, which was not asked"):
+            opened.coordinator.receive(replace(sent, number=2))
 
     @pytest.mark.parametrize("numbers", [1, 2, 4])
     def test_wrong_length(self, opened, numbers):
@@ -124,7 +124,7 @@ class TestTotal:
         request = opened.ask()
         for name in ("alpha", "gamma"):
             opened.coordinator.receive(opened.answer_of(name, request))
-        with pytest.raises(PeerError, match="without the contribution of beta"):
+        with pytest.raises(PeerError, match="without the word of beta"):
             opened.coordinator.total()
 
     def test_second_question_before_the_total(self, opened):
@@ -150,8 +150,6 @@ class TestTotal:
 
     @pytest.mark.parametrize("count", [0.0, 2.0, 1.0 + 2.0**-44])
     def test_count_slot_other_than_the_number_of_sites(self, new_world, count):
-        from fedglmm_secure.securesum import Policy
-
         world = new_world(Policy(allow_plain=True), protocol="plain")
         world.open_all()
         request = world.ask()
@@ -200,5 +198,5 @@ class TestTerms:
             Coordinator(self.make(minimum_sites=3))
 
     def test_unknown_protocol(self):
-        with pytest.raises(InputError, match="use one of masking, plain"):
+        with pytest.raises(InputError, match="use masking, paillier or plain"):
             Coordinator(self.make(protocol="xor"))

@@ -9,7 +9,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from fedglmm_secure import ring
-from fedglmm_secure.securesum.masking.masks import derive_key, expand, mask
+from fedglmm_secure.securesum.masking.masks import derive_key, expand, pair_mask
 
 
 def field(letter: bytes, content: bytes) -> bytes:
@@ -48,7 +48,7 @@ def test_mask_is_the_aes_keystream_in_little_endian():
     block = Cipher(algorithms.AES256(key), modes.ECB()).encryptor()
     stream = b"".join(block.update(counter.to_bytes(16, "big")) for counter in range(5))
     assert ring.to_bytes(expand(key, 5)) == stream
-    assert ring.to_bytes(mask(SECRET, SESSION, CONTEXT, ("alpha", "beta"), 5)) == stream
+    assert ring.to_bytes(pair_mask(SECRET, SESSION, CONTEXT, ("alpha", "beta"), 5)) == stream
 
 
 def test_session_id_and_context_are_of_the_documented_fields(opened):
@@ -57,8 +57,8 @@ def test_session_id_and_context_are_of_the_documented_fields(opened):
     fresh = listed(*(listed(field(b"b", h.nonce), field(b"b", h.mask_public_key)) for h in offer.hellos))
     session_id = hashlib.sha256(
         listed(
-            text("fedglmm/securesum/v1/session"),
-            text("fedglmm/securesum/v1"),
+            text("fedglmm/securesum/v2/session"),
+            text("fedglmm/securesum/v2"),
             text("masking"),
             field(b"b", terms.study_digest),
             roster,
@@ -66,6 +66,9 @@ def test_session_id_and_context_are_of_the_documented_fields(opened):
             number(3),
             number(0),
             number(3),
+            number(0),
+            text("wait"),
+            number(0),
             field(b"b", offer.coordinator_nonce),
             fresh,
         )
@@ -76,10 +79,9 @@ def test_session_id_and_context_are_of_the_documented_fields(opened):
     question = hashlib.sha256(listed(text("fedglmm/securesum/v1/question"), field(b"b", request.question))).digest()
     context = hashlib.sha256(
         listed(
-            text("fedglmm/securesum/v1/sum"),
+            text("fedglmm/securesum/v2/sum"),
             field(b"b", session_id),
             number(1),
-            number(0),
             field(b"b", question),
             number(3),
             listed(text("alpha"), text("beta"), text("gamma")),
@@ -87,8 +89,7 @@ def test_session_id_and_context_are_of_the_documented_fields(opened):
     ).digest()
     site = opened.sites["alpha"]
     site.receive(request)
-    record, _sent = site.answer(np.zeros(2), ("first", "second"))
-    assert record.context == context
+    assert site.answer(np.zeros(2), ("first", "second")).record.context == context
 
 
 def test_hello_signs_the_documented_fields(opened, signing_of):
@@ -111,11 +112,12 @@ def test_a_is_added_and_b_subtracts(opened):
     request = opened.ask()
     site = opened.sites["beta"]
     site.receive(request)
-    record, sent = site.answer(np.array([1.5, -2.0]), ("first", "second"))
+    step = site.answer(np.array([1.5, -2.0]), ("first", "second"))
+    record, sent = step.record, step.message
     plain = [1 << 44, 3 << 43, -(1 << 45)]
-    secrets = site._protection._secrets
-    toward_gamma = integers(mask(secrets["gamma"], site.session_id, record.context, ("beta", "gamma"), 3))
-    toward_alpha = integers(mask(secrets["alpha"], site.session_id, record.context, ("alpha", "beta"), 3))
+    secrets = site._side._secrets
+    toward_gamma = integers(pair_mask(secrets["gamma"], site.session_id, record.context, ("beta", "gamma"), 3))
+    toward_alpha = integers(pair_mask(secrets["alpha"], site.session_id, record.context, ("alpha", "beta"), 3))
     expected = [(x + g - a) % 2**128 for x, g, a in zip(plain, toward_gamma, toward_alpha, strict=True)]
     assert sent.vector == b"".join(value.to_bytes(16, "little") for value in expected)
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from fedglmm_secure.errors import PeerError
-from fedglmm_secure.securesum import Contribution, Hello, JournalRecord, SessionOffer, SumRequest
+from fedglmm_secure.securesum import Hello, JournalRecord, Phase, Relay, SessionOffer, SumRequest
+from fedglmm_secure.securesum.messages import (
+    Advertisement,
+    Agreement,
+    Commitment,
+    Contribution,
+    Decryption,
+    KeyShares,
+    Opening,
+    Parcel,
+    Unmasking,
+)
 
 HELLO = {
     "site": "a",
@@ -17,12 +28,11 @@ HELLO = {
 REQUEST = {
     "session_id": bytes(32),
     "number": 1,
-    "attempt": 0,
     "participants": ("a", "b"),
     "question": b"q",
     "length": 2,
 }
-CONTRIBUTION = {"session_id": bytes(32), "number": 1, "attempt": 0, "site": "a", "vector": bytes(16)}
+CONTRIBUTION = {"session_id": bytes(32), "number": 1, "site": "a", "vector": bytes(16)}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +57,6 @@ def test_hello(change):
     [
         {"session_id": b""},
         {"number": 0},
-        {"attempt": -1},
         {"participants": ()},
         {"participants": ("b", "a")},
         {"participants": ("a", "a")},
@@ -69,7 +78,6 @@ def test_sum_request(change):
     [
         {"session_id": bytes(31)},
         {"number": 0},
-        {"attempt": -1},
         {"site": ""},
         {"vector": b""},
         {"vector": bytes(17)},
@@ -94,4 +102,73 @@ def test_offer_is_in_ascending_order():
 
 def test_journal_record():
     with pytest.raises(PeerError, match="context"):
-        JournalRecord(b"", Contribution(**CONTRIBUTION))
+        JournalRecord(b"", SumRequest(**REQUEST), (Contribution(**CONTRIBUTION),))
+
+
+HEAD = {"session_id": bytes(32), "number": 1, "site": "a"}
+ADVERTISEMENT = HEAD | {"wrap_keys": (bytes(32),) * 16, "mask_keys": (bytes(32),) * 16, "signature": bytes(64)}
+KEY_SHARES = HEAD | {"sealed": (b"", bytes(16 * 49))}
+TOLERANT = CONTRIBUTION | {"commitment": bytes(32), "sealed": (b"", bytes(49))}
+AGREEMENT = HEAD | {"survivors": ("a", "b"), "signature": bytes(64)}
+UNMASKING = HEAD | {"shares": (bytes(33),) * 2}
+COMMITMENT = HEAD | {"digest": bytes(32), "signature": bytes(64)}
+OPENING = HEAD | {"nonce": bytes(32), "ciphertexts": b"c"}
+DECRYPTION = HEAD | {"partials": b"p"}
+PARCEL = {"site": "a", "sealed": bytes(49), "commitment": bytes(32)}
+RELAY = {"session_id": bytes(32), "number": 1, "phase": Phase.SHARE, "parts": (Parcel("a", b""), Parcel("b", b""))}
+BULK = 2**23 + 1
+NAMES = tuple(f"{i:03}" for i in range(256))
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "change"),
+    [
+        *((kind, fields, change)
+          for kind, fields in (
+              (Advertisement, ADVERTISEMENT), (KeyShares, KEY_SHARES), (Contribution, TOLERANT),
+              (Agreement, AGREEMENT), (Unmasking, UNMASKING), (Commitment, COMMITMENT), (Opening, OPENING),
+              (Decryption, DECRYPTION),
+          )
+          for change in ({"session_id": bytes(31)}, {"number": 0}, {"site": ""}, {"site": "x" * 201})),
+        (Advertisement, ADVERTISEMENT, {"wrap_keys": (bytes(32),) * 15}),
+        (Advertisement, ADVERTISEMENT, {"mask_keys": (bytes(32),) * 17}),
+        (Advertisement, ADVERTISEMENT, {"wrap_keys": (bytes(32),) * 15 + (bytes(31),)}),
+        (Advertisement, ADVERTISEMENT, {"mask_keys": (b"",) + (bytes(32),) * 15}),
+        (Advertisement, ADVERTISEMENT, {"signature": bytes(63)}),
+        (KeyShares, KEY_SHARES, {"sealed": ()}),
+        (KeyShares, KEY_SHARES, {"sealed": (b"", bytes(49))}),
+        (KeyShares, KEY_SHARES, {"sealed": (b"",) * 256}),
+        (Contribution, TOLERANT, {"commitment": b""}),
+        (Contribution, TOLERANT, {"sealed": ()}),
+        (Contribution, TOLERANT, {"commitment": bytes(31)}),
+        (Contribution, TOLERANT, {"sealed": (b"", bytes(48))}),
+        (Agreement, AGREEMENT, {"survivors": ()}),
+        (Agreement, AGREEMENT, {"survivors": ("b", "a")}),
+        (Agreement, AGREEMENT, {"survivors": ("a", "a")}),
+        (Agreement, AGREEMENT, {"survivors": NAMES}),
+        (Agreement, AGREEMENT, {"signature": b""}),
+        (Unmasking, UNMASKING, {"shares": ()}),
+        (Unmasking, UNMASKING, {"shares": (bytes(32),)}),
+        (Unmasking, UNMASKING, {"shares": (bytes(33),) * 256}),
+        (Commitment, COMMITMENT, {"digest": bytes(31)}),
+        (Commitment, COMMITMENT, {"signature": bytes(65)}),
+        (Opening, OPENING, {"nonce": b""}),
+        (Opening, OPENING, {"ciphertexts": b""}),
+        (Opening, OPENING, {"ciphertexts": bytes(BULK)}),
+        (Decryption, DECRYPTION, {"partials": b""}),
+        (Decryption, DECRYPTION, {"partials": bytes(BULK)}),
+        (Parcel, PARCEL, {"site": ""}),
+        (Parcel, PARCEL, {"sealed": bytes(48)}),
+        (Parcel, PARCEL, {"commitment": bytes(31)}),
+        (Relay, RELAY, {"session_id": b""}),
+        (Relay, RELAY, {"number": 0}),
+        (Relay, RELAY, {"parts": ()}),
+        (Relay, RELAY, {"parts": (Parcel("b", b""), Parcel("a", b""))}),
+        (Relay, RELAY, {"parts": (Parcel("a", b""), Parcel("a", b""))}),
+        (Relay, RELAY, {"parts": tuple(Parcel(name, b"") for name in NAMES)}),
+    ],
+)  # fmt: skip
+def test_what_no_phase_has(kind, fields, change):
+    kind(**fields)
+    with pytest.raises(PeerError):
+        kind(**(fields | change))

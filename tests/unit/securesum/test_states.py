@@ -8,13 +8,17 @@ import pytest
 
 from fedglmm_secure.errors import PeerError
 from fedglmm_secure.securesum.states import (
+    ANSWERING,
     COORDINATOR,
+    KEY_PHASES,
+    PHASES,
     SITE,
     CoordinatorEvent,
     CoordinatorState,
     Machine,
     SiteEvent,
     SiteState,
+    phases_of,
 )
 
 TABLES = [(SITE, SiteState, SiteEvent), (COORDINATOR, CoordinatorState, CoordinatorEvent)]
@@ -45,7 +49,27 @@ def test_every_state_can_be_reached_and_every_event_is_used(table, states, event
 
 
 def test_an_answer_only_ever_follows_a_question():
-    """What `Site.answer` relies on."""
-    assert [state for (state, event) in SITE if event is SiteEvent.ANSWER] == [SiteState.COMPUTING]
-    into = [event for (state, event), after in SITE.items() if after is SiteState.COMPUTING and state is not after]
-    assert into == [SiteEvent.QUESTION]
+    """What `Site.answer` relies on: one answer, after a question, and after the keys where a sum has keys."""
+    answers = {SiteEvent.ANSWER, SiteEvent.ANSWER_TO_OPEN}
+    assert {state for (state, event) in SITE if event in answers} == {SiteState.COMPUTING}
+    into = {event for (state, event), after in SITE.items() if after is SiteState.COMPUTING and state is not after}
+    assert into == {SiteEvent.QUESTION, SiteEvent.LAST_KEYS}
+    assert not [event for (state, event), after in SITE.items() if event in answers and after is SiteState.COMPUTING]
+
+
+def test_keys_only_ever_come_between_a_question_and_its_answer():
+    """And a sum is only ever helped to open once its answer has left."""
+    keys, relays = {SiteEvent.KEYS, SiteEvent.LAST_KEYS}, {SiteEvent.RELAY, SiteEvent.LAST_RELAY}
+    assert {state for (state, event) in SITE if event in keys} == {SiteState.PREPARING}
+    assert {state for (state, event) in SITE if event in relays} == {SiteState.CLOSING}
+    closing = {event for (state, event), after in SITE.items() if after is SiteState.CLOSING and state is not after}
+    assert closing == {SiteEvent.ANSWER_TO_OPEN}
+
+
+@pytest.mark.parametrize("number", [1, 2, 16, 17, 18, 33])
+@pytest.mark.parametrize("protocol", PHASES)
+def test_every_sum_holds_one_answer_and_keys_come_first_where_a_batch_begins(protocol, number):
+    phases = phases_of(protocol, number)
+    assert len([phase for phase in phases if phase in ANSWERING]) == 1
+    begins = protocol == "masking with dropouts" and number in (1, 17, 33)
+    assert [phase in KEY_PHASES for phase in phases] == [begins and i < 2 for i in range(len(phases))]

@@ -187,8 +187,6 @@ def test_formula_must_agree_with_the_variables(study_of, formula, sentence):
             'type = "group"\nshared = true\nlevels = ["a", "b"]',
             "variables: a group shared by sites",
         ),
-        ("[[sites]]", "[security]\ndropouts = 1\n[[sites]]", "security.dropouts: surviving dropouts"),
-        ("[[sites]]", '[security]\non_dropout = "exclude"\n[[sites]]', "security.on_dropout: on_dropout"),
     ],
 )
 def test_what_is_not_available_yet_is_refused(text, old, new, what):

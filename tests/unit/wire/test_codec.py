@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 from fedglmm_secure.errors import FedglmmError, FitError, PeerError, RefusalError
 from fedglmm_secure.model import questions
 from fedglmm_secure.model.questions import Describe, MarginalDerivatives
-from fedglmm_secure.securesum import Contribution, Hello, SessionOffer, SumRequest
+from fedglmm_secure.securesum import Hello, Phase, Relay, SessionOffer, SumRequest
+from fedglmm_secure.securesum.messages import (
+    Advertisement,
+    Agreement,
+    Commitment,
+    Contribution,
+    Decryption,
+    KeyShares,
+    Opening,
+    Parcel,
+    Unmasking,
+)
 from fedglmm_secure.wire.codec import (
     METHOD,
     decode_coordinator,
@@ -22,7 +33,8 @@ from fedglmm_secure.wire.codec import (
     encode_site,
 )
 from fedglmm_secure.wire.limits import MAX_MESSAGE_BYTES, MAX_RESULT_BYTES
-from fedglmm_secure.wire.messages import Finished, Next, Ready, Refusal, Stopped, Wait
+from fedglmm_secure.wire.messages import Finished, Next, Ready, Refusal, SayHello, Stopped, Wait
+from fedglmm_secure.wire.sums import REPLIES
 from fedglmm_secure.wire.v1 import exchange_pb2 as pb
 
 HELLO = Hello("1_UM", bytes(32), b"n" * 32, b"k" * 32, b"s" * 64)
@@ -31,19 +43,46 @@ ASKED = MarginalDerivatives((0.1, -math.pi, 1e-300), 9, (0, 2), (602.0, 0.0))
 
 
 def request_for(question, number=1) -> SumRequest:
-    return SumRequest(b"i" * 32, number, 0, ("1_UM", "2_IU"), questions.encode(question), 12)
+    return SumRequest(b"i" * 32, number, ("1_UM", "2_IU"), questions.encode(question), 12)
 
 
+HEAD = (b"i" * 32, 3, "1_UM")
+ADVERTISEMENT = Advertisement(*HEAD, (b"w" * 32,) * 16, (b"m" * 32,) * 16, b"s" * 64)
+AGREEMENT = Agreement(*HEAD, ("1_UM", "2_IU"), b"s" * 64)
+COMMITMENT = Commitment(*HEAD, b"d" * 32, b"s" * 64)
+OPENING = Opening(*HEAD, b"n" * 32, b"ciphertexts")
 SITE_MESSAGES = [
     HELLO,
-    Contribution(b"i" * 32, 3, 0, "1_UM", bytes(range(48))),
+    Contribution(*HEAD, bytes(range(48))),
+    Contribution(*HEAD, bytes(range(48)), b"c" * 32, (b"", b"s" * 49)),
     Ready("1_UM", b"i" * 32, 7),
+    Ready("1_UM", b"i" * 32, 7, Phase.AGREE),
+    ADVERTISEMENT,
+    KeyShares(*HEAD, (b"", b"s" * 16 * 49)),
+    AGREEMENT,
+    Unmasking(*HEAD, (b"u" * 33, b"v" * 33)),
+    COMMITMENT,
+    OPENING,
+    Decryption(*HEAD, b"partials"),
+]
+RELAYS = [
+    Relay(b"i" * 32, 3, phase, (part, replace(part, site="2_IU")))
+    for phase, part in [
+        (Phase.ADVERTISE, ADVERTISEMENT),
+        (Phase.SHARE, Parcel("1_UM", b"s" * 16 * 49)),
+        (Phase.CONTRIBUTE, Parcel("1_UM", b"s" * 49, b"c" * 32)),
+        (Phase.AGREE, AGREEMENT),
+        (Phase.COMMIT, COMMITMENT),
+        (Phase.OPEN, OPENING),
+    ]
 ]
 COORDINATOR_MESSAGES = [
     Next(OFFER, request_for(Describe()), Describe()),
     Next(None, request_for(ASKED, 2), ASKED),
     Finished('{"format": "fedglmm-result/1"}'),
     Wait(),
+    SayHello(),
+    *RELAYS,
 ]
 
 
@@ -80,17 +119,25 @@ def test_question_that_the_sum_is_not_bound_to_is_never_sent():
         encode_coordinator(Next(None, request_for(Describe(), 2), ASKED))
 
 
-@pytest.mark.parametrize(("offer", "number"), [(OFFER, 2), (None, 1)])
-def test_offer_comes_with_the_first_question_only(offer, number):
-    with pytest.raises(PeerError, match="with the first question"):
-        Next(offer, request_for(Describe(), number), Describe())
-
-
 def marginal(**changes: object) -> bytes:
-    fields = {"theta": [0.0], "nodes": 1, "columns": [0], "description": [1.0]} | changes
-    question = pb.Question(marginal_derivatives=pb.MarginalDerivatives(**fields))
+    values = {"theta": [0.0], "nodes": 1, "columns": [0], "description": [1.0]} | changes
+    question = pb.Question(marginal_derivatives=pb.MarginalDerivatives(**values))
     request = pb.SumRequest(session_id=bytes(32), number=2, participants=["a"], length=2, question=question)
     return pb.CoordinatorMessage(next=pb.Next(request=request)).SerializeToString()
+
+
+def relay(**changes: object) -> bytes:
+    values = {
+        "session_id": bytes(32),
+        "number": 1,
+        "phase": pb.PHASE_SHARE,
+        "parts": [pb.RelayPart(parcel=pb.Parcel(site="a"))],
+    } | changes
+    return pb.CoordinatorMessage(relay=pb.Relay(**values)).SerializeToString()
+
+
+def test_the_relay_that_the_changed_ones_are_changed_from():
+    assert decode_coordinator(relay()) == Relay(bytes(32), 1, Phase.SHARE, (Parcel("a", b""),))
 
 
 @pytest.mark.parametrize(
@@ -107,6 +154,16 @@ def marginal(**changes: object) -> bytes:
         marginal(description=[-math.inf]),
         marginal(nodes=0),
         marginal(nodes=101),
+        pb.CoordinatorMessage(relay=pb.Relay(session_id=bytes(32), number=1, phase=99)).SerializeToString(),
+        relay(phase=pb.PHASE_UNSPECIFIED),
+        relay(number=0),
+        relay(session_id=b"short"),
+        relay(parts=[]),
+        relay(parts=[pb.RelayPart()]),
+        relay(parts=[pb.RelayPart(parcel=pb.Parcel(site="a"))] * 2),
+        relay(parts=[pb.RelayPart(parcel=pb.Parcel(site="a", sealed=b"short"))]),
+        relay(parts=[pb.RelayPart(parcel=pb.Parcel(site="a", commitment=b"short"))]),
+        relay(parts=[pb.RelayPart(opening=pb.Opening(session_id=bytes(32), number=1, site="a", nonce=bytes(32)))]),
     ],
 )
 def test_what_no_coordinator_sends(data):
@@ -123,7 +180,12 @@ def test_what_no_coordinator_sends(data):
         pb.SiteMessage(hello=pb.Hello()).SerializeToString(),
         pb.SiteMessage(contribution=pb.Contribution(session_id=bytes(32), number=1, site="a")).SerializeToString(),
         pb.SiteMessage(ready=pb.Ready(site="a", session_id=b"short")).SerializeToString(),
+        pb.SiteMessage(ready=pb.Ready(site="a", session_id=bytes(32), phase=99)).SerializeToString(),
         pb.SiteMessage(refusal=pb.Refusal(site="a", sentence="x" * 2001)).SerializeToString(),
+        *(
+            pb.SiteMessage(**{kind: {"session_id": bytes(32), "number": 1, "site": "a"}}).SerializeToString()
+            for kind in ("advertisement", "key_shares", "agreement", "unmasking", "commitment", "opening", "decryption")
+        ),
     ],
 )
 def test_what_no_site_sends(data):
@@ -143,6 +205,13 @@ def test_unknown_category_is_a_breach_of_the_protocol():
     data = pb.SiteMessage(refusal=pb.Refusal(site="a", category=77, sentence="no")).SerializeToString()
     received = decode_site(data)
     assert type(received.error) is PeerError
+
+
+def test_every_field_of_the_messages_of_a_sum_has_its_name_on_the_wire():
+    """``sums`` copies by name: a field without its counterpart would raise something that is not of our errors."""
+    for kind in (*REPLIES.values(), Parcel, Hello):
+        assert {field.name for field in fields(kind)} == set(getattr(pb, kind.__name__).DESCRIPTOR.fields_by_name)
+    assert {f"PHASE_{phase.name}" for phase in Phase} == set(pb.Phase.keys()) - {"PHASE_UNSPECIFIED"}
 
 
 VALID = [*map(encode_site, SITE_MESSAGES), *map(encode_coordinator, COORDINATOR_MESSAGES)]
