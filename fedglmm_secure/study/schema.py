@@ -79,7 +79,8 @@ def _certificate(value: str) -> str:
 
 def _modulus(value: str) -> str:
     text = "".join(value.split()).lower().lstrip("0")
-    bits = int(text, 16).bit_length() if re.fullmatch("[0-9a-f]{1,2048}", text) else 0
+    readable = len(text) <= LARGEST_MODULUS // 4 and re.fullmatch("[0-9a-f]+", text)
+    bits = int(text, 16).bit_length() if readable else 0
     if not SMALLEST_MODULUS <= bits <= LARGEST_MODULUS or int(text, 16) % 2 == 0:
         raise problem(
             f"must be an odd number of {SMALLEST_MODULUS} to {LARGEST_MODULUS} bits in hexadecimal; "

@@ -10,7 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from math import gcd, prod
+from functools import reduce
 
 import gmpy2
 
@@ -83,7 +83,8 @@ def check_ciphertexts(public: PublicKey, ciphertexts: Sequence[int], whose: str)
     """Raise PeerError, naming ``whose`` they are, unless each is in 1 .. N^2 - 1 and coprime to N."""
     if not all(0 < ciphertext < public.n_squared for ciphertext in ciphertexts):
         raise PeerError(f"a ciphertext of {whose} is not below the square of the study's Paillier modulus")
-    if gcd(prod(ciphertexts), public.modulus) != 1:
+    product = reduce(lambda total, ciphertext: total * ciphertext % public.n, ciphertexts, gmpy2.mpz(1))
+    if gmpy2.gcd(product, public.n) != 1:
         raise PeerError(f"a ciphertext of {whose} shares a factor with the study's Paillier modulus")
 
 

@@ -46,8 +46,11 @@ def combine(public: PublicKey, threshold: int, sites: int, partials: Mapping[int
     common = gcd(*scaled.values())
     powers = {index: coefficient // common for index, coefficient in scaled.items()}
     inverse = gmpy2.invert(delta**2 // common, public.n)
-    places = range(len(partials[indices[0]]))
-    return [_open(public, {i: partials[i][place] for i in indices}, powers, inverse) for place in places]
+
+    def at(place: int) -> int:
+        return _open(public, {index: partials[index][place] for index in indices}, powers, inverse)
+
+    return in_threads(at, range(len(partials[indices[0]])))
 
 
 def lagrange(indices: Sequence[int], delta: int) -> dict[int, int]:

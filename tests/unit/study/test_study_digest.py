@@ -6,7 +6,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedglmm_secure.study import Study
@@ -119,6 +119,7 @@ def shuffled(value: Any, order: Any) -> Any:
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_order_of_tables_keys_and_sites_does_not_matter(study_of, data):
     study = study_of()
     tables = shuffled(tomllib.loads(study.to_toml()), data)
