@@ -28,7 +28,7 @@ from fedglmm_secure.model.questions import MarginalDerivatives
 sys.path.insert(0, str(Path(__file__).parent))
 from against_lme4 import has_lme4, whole_fits
 from rounds import references, simulations, spread
-from sums import masked_sum_over_grpc
+from sums import sum_over_grpc
 
 ROOT = Path(__file__).parents[2]
 NODES = 9
@@ -170,10 +170,14 @@ def network() -> Table:
     ):
         table.add_column(column, justify="left" if column == "protocol" else "right")
     for sites, numbers in ((4, 28), (4, 253), (10, 253), (4, 11_627)):
-        for protocol in ("plain", "masking"):
-            cost = masked_sum_over_grpc(sites, numbers, protocol)
+        for name, protocol, dropouts in (
+            ("plain", "plain", 0),
+            ("masking", "masking", 0),
+            ("masking, dropouts = 1", "masking", 1),
+        ):
+            cost = sum_over_grpc(sites, numbers, protocol, dropouts)
             table.add_row(
-                f"{sites}", f"{numbers:,}", protocol, f"{cost.sum_ms:.2f}", f"{cost.empty_ms:.2f}",
+                f"{sites}", f"{numbers:,}", name, f"{cost.sum_ms:.2f}", f"{cost.empty_ms:.2f}",
                 f"{cost.sum_ms / cost.empty_ms:.1f}", f"{cost.bytes_per_site:,.0f}",
             )  # fmt: skip
     return table

@@ -1,4 +1,4 @@
-"""A masked sum over gRPC, timed: the coordinator's server and the sites' links, with mutual TLS, in one process."""
+"""A protected sum over gRPC, timed: the coordinator's server and the sites' links, with mutual TLS, in one process."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ import numpy as np
 
 from fedglmm_coordinator.server import Exchange, server_credentials, start_server
 from fedglmm_coordinator.session import Session
+from fedglmm_coordinator.store import Store
 from fedglmm_coordinator.transcript import Transcript
 from fedglmm_secure import Study
 from fedglmm_secure.estimate import FitResult
+from fedglmm_secure.exchange import Conductor
 from fedglmm_secure.model.questions import Describe, Question
 from fedglmm_secure.ring import Vector
-from fedglmm_secure.securesum import Policy, Site
+from fedglmm_secure.securesum import Policy, Relay, Seed, Site, SumRequest
+from fedglmm_secure.securesum.seed import SEED_BYTES
 from fedglmm_secure.shell import write_identity
 from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.codec import encode_site
 from fedglmm_secure.wire.messages import Next, Stopped
 from fedglmm_secure.wire.terms import terms_of
 from fedglmm_site.journal import Journal
@@ -55,12 +59,12 @@ class _Numbers(Describe):
         return tuple(map(str, range(self.count)))
 
 
-def masked_sum_over_grpc(sites: int, numbers: int, protocol: str) -> Cost:
+def sum_over_grpc(sites: int, numbers: int, protocol: str, dropouts: int = 0) -> Cost:
     """Median cost of a sum of ``numbers`` numbers over ``sites`` sites."""
     names = [f"site-{i:03}" for i in range(sites)]
     own = identity.generate()
     keys = {name: identity.generate() for name in names}
-    study = _study(names).replaced(
+    study = _study(names, dropouts).replaced(
         protocol=protocol,  # type: ignore[arg-type]
         identities={name: (key.public_key, key.certificate) for name, key in keys.items()},
         coordinator_certificate=own.certificate,
@@ -83,8 +87,10 @@ async def _run(study: Study, own: identity.Identity, folder: Path, numbers: int)
     empty_server, empty_address = await _empty_server(study, own)
     empty = await asyncio.to_thread(_empty_round_trips, study, empty_address, folder / study.sites[0].name)
     await empty_server.stop(grace=0.1)
-    session = Session(study, fit(), randomness=secrets.token_bytes, keep=lambda *_: "", say=lambda _: None)
-    with Transcript(folder / "transcript.jsonl", time.time) as transcript:
+    store = Store(folder / "store.sqlite", study)
+    conductor = Conductor(study, fit, randomness=secrets.token_bytes, keep=lambda _: "", ledger=store)
+    session = Session(conductor, [site.name for site in study.sites], say=lambda _: None)
+    with Transcript(folder / "transcript.jsonl", time.time) as transcript, store:
         server, address = await start_server(Exchange(study, session, transcript), study, own, "127.0.0.1:0")
         names = [site.name for site in study.sites]
         barrier = threading.Barrier(len(names))
@@ -95,7 +101,7 @@ async def _run(study: Study, own: identity.Identity, folder: Path, numbers: int)
                 )
                 for name in names
             ]
-            await session.run(60.0)
+            await session.run(60.0, 60.0)
             await session.wait_until_told(5.0)
             sent = await asyncio.gather(*work)
         await server.stop(grace=0.5)
@@ -108,22 +114,24 @@ def _take_part(study: Study, name: str, folder: Path, address: str, numbers: int
     link = Link(address, pinned=study.coordinator.certificate or "", keys=own, timeout=30.0, say=lambda _: None)
     barrier.wait()
     values, slots = np.random.default_rng(0).normal(size=numbers), tuple(map(str, range(numbers)))
-    signing = _identity(own).signing
-    site = Site(terms_of(study), signing, Policy(allow_plain=True), secrets.token_bytes)
+    seed = Seed(secrets.token_bytes(SEED_BYTES))
+    terms, policy = terms_of(study), Policy(allow_plain=True)
+    site = Site(terms, _identity(own).signing, policy, seed, randomness=secrets.token_bytes)
     size = 0
     with Journal(own / "journal.jsonl") as journal:
         reply = link.send(site.hello())
         while not isinstance(reply, Stopped):
-            assert isinstance(reply, Next), reply
-            if reply.offer is not None:
+            if isinstance(reply, Next) and reply.offer is not None:
                 site.open(reply.offer)
-            site.receive(reply.request)
-            record, contribution = site.answer(values, slots)
-            journal.append(record)
-            size = len(contribution.vector)
-            reply = link.send(contribution)
+            received = reply.request if isinstance(reply, Next) else reply
+            assert isinstance(received, SumRequest | Relay), received
+            step = site.receive(received) or site.answer(values, slots)
+            assert step.record is not None
+            journal.append(step.record)
+            size += len(encode_site(step.message))
+            reply = link.send(step.message)
     link.close()
-    return size
+    return size / SUMS
 
 
 async def _empty_server(study: Study, own: identity.Identity) -> tuple[grpc.aio.Server, str]:
@@ -159,13 +167,13 @@ def _identity(folder: Path) -> identity.Identity:
     )
 
 
-def _study(names: list[str]) -> Study:
+def _study(names: list[str], dropouts: int) -> Study:
     return Study.from_dict(
         {
             "study": {"id": "bench"},
             "model": {"formula": "y ~ 1 + (1 | site)", "family": "binomial", "max_rounds": SUMS + 1},
             "variables": {"y": {"type": "binary", "levels": [0, 1]}},
-            "security": {"minimum_sites": 2},
+            "security": {"minimum_sites": 2, "dropouts": dropouts},
             "sites": [{"name": name} for name in names],
         },
         "bench",
