@@ -25,3 +25,12 @@ CONTEXT: Final = "fedglmm/securesum/v1/sum"
 
 PAIR_MASK: Final = "fedglmm/masking/v1/pair"
 """The key of the mask that two sites share in one sum."""
+
+APPROVAL: Final = "fedglmm/site/v1/approval"
+"""What a site signs when it approves a study."""
+
+AUDIT_LOG: Final = "fedglmm/site/v1/audit-log"
+"""What stands for the line before the first one of an audit log."""
+
+AUDIT_HEAD: Final = "fedglmm/site/v1/audit-head"
+"""What a site signs with each line of its audit log: how many lines there are, and the last one's digest."""

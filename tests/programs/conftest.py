@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ import pytest
 
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.approval import approval_path, approve
 from fedglmm_secure.wire.identity import PRIVATE_FILES, Identity
 
 DATA = Path(__file__).parents[1] / "data"
@@ -138,12 +140,36 @@ class Deployment:
         fixed = ("--keys", self.keys("coordinator"), "--listen", listen, "--out", self.out("coordinator"))
         return self._start("fedglmm-coordinator", "coordinator", "serve", study, *fixed, *options)
 
+    def approve(self, name: str, study: Path | None = None) -> Path:
+        """The site approves the study as its file is now."""
+        file = study or self.folder / "study.toml"
+        given = approve(
+            Study.parse(file.read_text(), str(file)), name, self.identities[name].signing, datetime.now(UTC)
+        )
+        approval_path(file, name).write_text(given.to_toml())
+        return approval_path(file, name)
+
     def site(
-        self, name: str, address: str, *options: object, study: Path | None = None, keys: str | None = None
+        self,
+        name: str,
+        address: str,
+        *options: object,
+        study: Path | None = None,
+        keys: str | None = None,
+        approved: bool = True,
     ) -> Program:
+        if approved:
+            self.approve(name, study)
         fixed = ("--data", self.table(name), "--keys", self.keys(keys or name))
         where = ("--coordinator", address, "--out", self.out(name))
         return self._start("fedglmm-site", name, "join", study, *fixed, *where, *options)
+
+    def steward(self, command: str, *arguments: object) -> Program:
+        """A command of fedglmm-site that ends by itself."""
+        folder = self.folder / "run" / f"{len(self.programs)} {command}"
+        self.programs.append(Program(folder, "fedglmm-site", command, *arguments))
+        self.programs[-1].end()
+        return self.programs[-1]
 
     def _start(self, program: str, name: str, command: str, study: Path | None, *options: object) -> Program:
         folder = self.folder / "run" / f"{len(self.programs)} {name}"

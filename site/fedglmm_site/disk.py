@@ -1,0 +1,39 @@
+"""Files that only their owner may read, and that survive a power cut."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+
+def open_private(path: Path) -> BinaryIO:
+    """Open or make a file of mode 600: read from its beginning, written to at its end."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b")
+
+
+def append(file: BinaryIO, data: bytes) -> None:
+    """Return when ``data`` is on disk at the end of ``file``."""
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put ``content`` in the place of the file ``path``, all of it or nothing, with mode 600."""
+    new = path.with_name(f"{path.name}.new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names of a folder's files survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
