@@ -1,8 +1,9 @@
 """The audit log's format: one readable line an entry, each with the digest of the line before, and a signed head.
 
 A chain shows every change, deletion, insertion and move, but not that lines are missing at its end. Therefore a second
-file, the head, holds the number of lines and the last line itself, signed by the site. It is replaced *before* its line
-is written: whatever a crash cuts off is in the head, and no line without a signature is ever valid.
+file, the head, holds the number of lines and the last line itself, signed by the site. It is written *before* its line:
+whatever a crash cuts off is in the head, and no line without a signature is ever valid. It is written in two copies in
+turn, in place, so that one of them is whole at any moment, and that costs little more than the line itself.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from fedglmm_secure.securesum import SigningIdentity, labels
 from fedglmm_secure.securesum.identity import verify
 
 HEAD_FORMAT = "fedglmm-audit-head/1"
+COPY_BYTES = 4096
+"""Of one copy of the head: a block of most disks, so that writing one leaves the other alone."""
+LONGEST_TEXT = 300
+"""Characters of one field: a line then fits into a copy of the head, however its letters are escaped."""
 _LINE = re.compile(
     rb" *(?P<number>[1-9][0-9]*) (?P<time>[-0-9T:.]+Z) (?P<direction>sent|received|note) +(?P<kind>\S+) +"
     rb"(?P<fields>[ -~]*)previous=(?P<previous>[0-9a-f]{64})\n"
@@ -55,7 +60,7 @@ class Head:
     signature: bytes
 
     def encode(self) -> bytes:
-        """The head file."""
+        """One copy of the head: a line of JSON, filled up with spaces to ``COPY_BYTES``."""
         fields = {
             "format": HEAD_FORMAT,
             "lines": self.lines,
@@ -63,7 +68,7 @@ class Head:
             "public_key": base64.b64encode(self.public_key).decode(),
             "signature": base64.b64encode(self.signature).decode(),
         }
-        return json.dumps(fields, indent=1).encode() + b"\n"
+        return json.dumps(fields).encode().ljust(COPY_BYTES - 1) + b"\n"
 
 
 def genesis(study_digest: str, site: str, public_key: bytes) -> str:
@@ -74,13 +79,14 @@ def genesis(study_digest: str, site: str, public_key: bytes) -> str:
 def make_line(
     number: int, time: str, direction: str, kind: str, fields: Mapping[str, int | str], previous: str
 ) -> Line:
-    """A line; values with anything but letters, digits, dots and dashes are written as JSON strings."""
-    pairs = [
-        f"{key}={value if re.fullmatch('[-.:/+=A-Za-z0-9]+', str(value)) else json.dumps(value)}"
-        for key, value in fields.items()
-    ]
+    """A line; values with other than letters, digits and ``-.:/+=`` are written as JSON strings, and long ones cut."""
+    pairs = [f"{key}={_written(str(value))}" for key, value in fields.items()]
     head = f"{number:>6} {time} {direction:<8} {kind:<12}"
     return parse_line(" ".join([head, *pairs, f"previous={previous}\n"]).encode("ascii"), number)
+
+
+def _written(value: str) -> str:
+    return value if re.fullmatch("[-.:/+=A-Za-z0-9]+", value) else json.dumps(value[:LONGEST_TEXT])
 
 
 def parse_line(raw: bytes, place: int) -> Line:
@@ -105,8 +111,16 @@ def sign_head(last: Line, signing: SigningIdentity) -> Head:
     return Head(last.number, last.raw, signing.public_bytes, signature)
 
 
-def read_head(content: bytes) -> Head:
-    """The head in a file; RefusalError when it was changed."""
+def read_heads(content: bytes) -> tuple[Head | None, Head | None]:
+    """The two copies in a head file, None for one that is not whole; RefusalError when neither is."""
+    copies = _read_copy(content[:COPY_BYTES]), _read_copy(content[COPY_BYTES:])
+    if copies == (None, None):
+        raise RefusalError("its head is damaged: no copy of it has a valid signature")
+    return copies
+
+
+def _read_copy(content: bytes) -> Head | None:
+    """The head that is written exactly so, with a valid signature by the key in it."""
     try:
         fields = json.loads(content)
         head = Head(
@@ -118,10 +132,8 @@ def read_head(content: bytes) -> Head:
         digest = hashlib.sha256(head.last).hexdigest()
         verify("this", head.public_key, head.signature, labels.AUDIT_HEAD, head.lines, digest)
     except (ValueError, KeyError, TypeError, AttributeError, PeerError):
-        raise RefusalError("its head is damaged or was edited: its signature is not by the key in it") from None
-    if head.encode() != content:
-        raise RefusalError("its head was edited: it is not written as the program writes it")
-    return head
+        return None
+    return head if head.encode() == content else None
 
 
 def cut_off(content: bytes, head: Head) -> bytes:
@@ -142,16 +154,15 @@ def check_log(content: bytes, head: Head) -> tuple[Line, ...]:
     that of study, site and key; (3) they end where the head says.
     """
     lines: list[Line] = []
-    for place, raw in enumerate(content.splitlines(keepends=True), 1):
+    raws = content.splitlines(keepends=True)
+    for place, raw in enumerate(raws, 1):
         line = parse_line(raw, place)  # (1)
         if line.number != place:
             raise RefusalError(f"line {place} is numbered {line.number}: lines were deleted, inserted or moved there")
+        previous = lines[-1].digest if lines else _genesis(line, head)
+        if line.previous != previous:  # (2)
+            raise RefusalError(f"line {_changed_line(line, raws, head)} was changed")
         lines.append(line)
-    previous = genesis(*_begun(lines, head)) if lines else ""
-    for index, line in enumerate(lines):  # (2)
-        if line.previous != previous:
-            raise RefusalError(_broken(lines, index, head))
-        previous = line.digest
     if len(lines) < head.lines:  # (3)
         raise RefusalError(f"{_range(len(lines) + 1, head.lines)} missing at its end")
     if len(lines) > head.lines:
@@ -161,16 +172,15 @@ def check_log(content: bytes, head: Head) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _begun(lines: list[Line], head: Head) -> tuple[str, str, bytes]:
-    first = lines[0].fields
-    return first.get("study", ""), first.get("site", ""), head.public_key
+def _genesis(first: Line, head: Head) -> str:
+    return genesis(first.fields.get("study", ""), first.fields.get("site", ""), head.public_key)
 
 
-def _broken(lines: list[Line], index: int, head: Head) -> str:
-    """Which of two lines that do not fit was changed: not the one whose own digest is vouched for."""
-    after = lines[index + 1].previous if index + 1 < len(lines) else hashlib.sha256(head.last).hexdigest()
-    changed = index if index > 0 and lines[index].digest == after else index + 1
-    return f"line {changed} was changed"
+def _changed_line(line: Line, raws: list[bytes], head: Head) -> int:
+    """Which of ``line`` and the one before it was changed: not ``line`` if what comes after it vouches for its digest."""
+    vouched = raws[line.number] if line.number < len(raws) else b""
+    genuine = f"previous={line.digest}\n".encode() in vouched or line.raw == head.last
+    return line.number - 1 if genuine and line.number > 1 else line.number
 
 
 def _range(first: int, last: int) -> str:

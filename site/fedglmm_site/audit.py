@@ -17,9 +17,19 @@ from typing import Protocol, Self
 
 from fedglmm_secure.errors import InputError, RefusalError
 from fedglmm_secure.securesum import SigningIdentity
-from fedglmm_secure.wire.audit import Head, Line, check_log, cut_off, genesis, make_line, read_head, sign_head
+from fedglmm_secure.wire.audit import (
+    COPY_BYTES,
+    Head,
+    Line,
+    check_log,
+    cut_off,
+    genesis,
+    make_line,
+    read_heads,
+    sign_head,
+)
 from fedglmm_secure.wire.messages import CoordinatorMessage, Next, SiteMessage
-from fedglmm_site.disk import append, open_private, replace
+from fedglmm_site.disk import append, open_private, overwrite, sync_folder
 
 FORMAT = "fedglmm-audit/1"
 LOG, HEAD = "audit.log", "audit.head"
@@ -73,16 +83,19 @@ class AuditLog:
         self._path, self._signing, self._now = folder / LOG, signing, now
         self._study, self._peer = study_digest.hex(), hashlib.sha256(peer).hexdigest()
         self._file = open_private(self._path)
+        self._head = open_private(folder / HEAD, appending=False)
+        self._copy = 0
         try:
             self._lock()
+            sync_folder(folder)
             self._count, self._last = 0, genesis(self._study, site, signing.public_bytes)
             restored = self._continue()
             if self._count == 0:
                 self.note("begun", format=FORMAT, site=site, key=signing.public_bytes.hex())
             if restored:
-                self.note("repaired", text=f"the last line was cut off and is restored: {restored} bytes")
+                self.note("repaired", text=restored)
         except BaseException:
-            self._file.close()
+            self._close()
             raise
 
     def sent(self, kind: str, data: bytes, *, session: bytes = b"", number: int = 0) -> None:
@@ -112,24 +125,34 @@ class AuditLog:
         """The head first: a line without its signature must never stand in the log, not even after a crash."""
         time = self._now().astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
         line = make_line(self._count + 1, time, direction, kind, dict(fields), self._last)
-        replace(self._path.with_name(HEAD), sign_head(line, self._signing).encode())
+        self._signed = sign_head(line, self._signing)
+        self._write_head()
         append(self._file, line.raw)
         self._count, self._last = line.number, line.digest
 
-    def _continue(self) -> int:
-        """Take up the log where it ends; how many bytes of its last line had to be restored."""
-        content, head_path = self._file.read(), self._path.with_name(HEAD)
-        if not content and not head_path.exists():
-            return 0
-        head = _read(head_path, self._path)
+    def _write_head(self) -> None:
+        """Over the older of the two copies."""
+        overwrite(self._head, self._copy * COPY_BYTES, self._signed.encode())
+        self._copy = 1 - self._copy
+
+    def _continue(self) -> str:
+        """Take up the log where it ends; what of its last entry a crash had cut off, in words."""
+        content, heads = self._file.read(), self._head.read()
+        if not content and not heads:
+            return ""
+        copies = _read(heads, self._path)
+        head = _latest(copies)
         missing = cut_off(content, head)
         lines = _checked(content + missing, head, self._path)
         if head.public_key != self._signing.public_bytes:
             raise RefusalError(f"{self._path}: is the audit log of another key; use another --out folder")
         if missing:
             append(self._file, missing)
+        self._signed, self._copy = head, 1 - copies.index(head)
         self._count, self._last = lines[-1].number, lines[-1].digest
-        return len(missing)
+        words = [f"{len(missing)} bytes of the last line were cut off and are restored"] * bool(missing)
+        words += [f"a copy in {HEAD} was cut off and is written again"] * (None in copies)
+        return "; ".join(words)
 
     def _lock(self) -> None:
         try:
@@ -146,32 +169,42 @@ class AuditLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the log."""
+        """Close the log; both copies of its head are then the same, and no older one is left."""
+        self._write_head()
+        self._close()
+
+    def _close(self) -> None:
         self._file.close()
+        self._head.close()
 
 
 def verify_log(path: Path, content: bytes) -> tuple[tuple[Line, ...], Head]:
     """The lines and the head of the log ``path``, whose ``content`` was read; RefusalError says which line is wrong."""
-    head = _read(path.with_name(HEAD), path)
-    missing = cut_off(content, head)
-    if missing:
-        raise RefusalError(
-            f"{path}: line {head.lines} is cut off, {len(missing)} bytes before its end; if the program was stopped "
-            f"just there, `fedglmm-site join` restores the line from {HEAD}"
-        )
-    return _checked(content, head, path), head
-
-
-def _read(head: Path, log: Path) -> Head:
     try:
-        return read_head(head.read_bytes())
+        copies = _read(path.with_name(HEAD).read_bytes(), path)
     except FileNotFoundError:
-        raise RefusalError(
-            f"{log}: {head.name}, its signed end, is missing beside it: lines may be missing too; "
-            "keep the folder for whoever looks into it, and join with another --out folder"
-        ) from None
+        copies = _read(b"", path)
+    head = _latest(copies)
+    missing, stopped = cut_off(content, head), "if the program runs or was stopped just there, the next join mends it"
+    lines = _checked(content + missing, head, path)
+    if missing:
+        raise RefusalError(f"{path}: line {head.lines} is cut off, {len(missing)} bytes before its end; {stopped}")
+    if None in copies or min(copy.lines for copy in copies if copy is not None) < head.lines - 1:
+        raise RefusalError(f"{path}: all its lines are whole, but one of the two copies in {HEAD} is not; {stopped}")
+    return lines, head
+
+
+def _read(heads: bytes, log: Path) -> tuple[Head | None, Head | None]:
+    if not heads:
+        raise _changed(log, RefusalError(f"{HEAD}, its signed end, is missing beside it: lines may be missing too"))
+    try:
+        return read_heads(heads)
     except RefusalError as error:
         raise _changed(log, error) from None
+
+
+def _latest(copies: tuple[Head | None, Head | None]) -> Head:
+    return max((copy for copy in copies if copy is not None), key=lambda copy: copy.lines)
 
 
 def _checked(content: bytes, head: Head, path: Path) -> tuple[Line, ...]:

@@ -7,16 +7,23 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def open_private(path: Path) -> BinaryIO:
-    """Open or make a file of mode 600: read from its beginning, written to at its end."""
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b")
+def open_private(path: Path, *, appending: bool = True) -> BinaryIO:
+    """Open or make a file of mode 600: read from its beginning, and ``appending`` written to at its end."""
+    flags = os.O_RDWR | os.O_CREAT | (os.O_APPEND if appending else 0)
+    return os.fdopen(os.open(path, flags, 0o600), "r+b")
 
 
 def append(file: BinaryIO, data: bytes) -> None:
     """Return when ``data`` is on disk at the end of ``file``."""
     file.write(data)
     file.flush()
-    os.fsync(file.fileno())
+    os.fdatasync(file.fileno())
+
+
+def overwrite(file: BinaryIO, place: int, data: bytes) -> None:
+    """Return when ``data`` is on disk from byte ``place`` on; ``file`` is not one that is only appended to."""
+    os.pwrite(file.fileno(), data, place)
+    os.fdatasync(file.fileno())
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -25,7 +32,7 @@ def replace(path: Path, content: bytes) -> None:
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        os.fdatasync(file.fileno())
     new.replace(path)
     sync_folder(path.parent)
 
