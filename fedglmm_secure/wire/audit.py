@@ -177,7 +177,7 @@ def _genesis(first: Line, head: Head) -> str:
 
 
 def _changed_line(line: Line, raws: list[bytes], head: Head) -> int:
-    """Which of ``line`` and the one before it was changed: not ``line`` if what comes after it vouches for its digest."""
+    """Which of ``line`` and the one before it was changed: not ``line`` if what comes after it holds its digest."""
     vouched = raws[line.number] if line.number < len(raws) else b""
     genuine = f"previous={line.digest}\n".encode() in vouched or line.raw == head.last
     return line.number - 1 if genuine and line.number > 1 else line.number
