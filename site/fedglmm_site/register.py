@@ -155,10 +155,11 @@ def _earlier(run: Run, candidate: Candidate, key: bytes) -> _Earlier | None:
 
 
 def _check_number(runs: Sequence[Run], candidate: Candidate, policy: Policy) -> None:
+    """A run without an end was killed: with the next one of the same study, which takes it up, it is one."""
     if policy.maximum_studies is None:
         return
-    resumed = bool(runs) and not runs[-1].ended and runs[-1].digest == candidate.study.hexdigest
-    count = len(runs) - resumed
+    following = [*(run.digest for run in runs[1:]), candidate.study.hexdigest]
+    count = sum(run.ended or run.digest != after for run, after in zip(runs, following, strict=False))
     if count >= policy.maximum_studies:
         raise RefusalError(
             f"this table has taken part in {count} {_plural(count, 'run')} of studies, the last of {runs[-1].named}, "
