@@ -175,10 +175,9 @@ class TestNumberOfRuns:
 
     def test_a_program_that_was_killed_and_started_again_is_one_run(self, register, study, table):
         run(register, study, table, self.POLICY)
-        for _ in range(3):
-            killed = register.run(candidate(study, table), self.POLICY, NOW)
-            killed.__enter__()
-            del killed.gen  # neither the end nor an error: what a kill leaves
+        killed = [register.run(candidate(study, table), self.POLICY, NOW) for _ in range(3)]
+        for each in killed:
+            each.__enter__()  # and never left, which is what a kill leaves
         run(register, study, table, self.POLICY)
         with pytest.raises(RefusalError, match="maximum_studies = 2"):
             run(register, study, table, self.POLICY)
