@@ -178,6 +178,16 @@ class AuditLog:
         self._head.close()
 
 
+def refuse_lost_log(folder: Path) -> None:
+    """Raise RefusalError for a folder whose journal says that sums were answered, and that has no audit log of them."""
+    journal = folder / "journal.jsonl"
+    if journal.exists() and journal.stat().st_size and not (folder / LOG).exists() and not (folder / HEAD).exists():
+        raise RefusalError(
+            f"{folder}: has a journal but no audit log, so the log was removed; keep the folder for whoever looks into "
+            "it, and join with another --out folder"
+        )
+
+
 def verify_log(path: Path, content: bytes) -> tuple[tuple[Line, ...], Head]:
     """The lines and the head of the log ``path``, whose ``content`` was read; RefusalError says which line is wrong."""
     try:

@@ -24,7 +24,7 @@ from fedglmm_secure.wire.identity import certificate_der
 from fedglmm_secure.wire.terms import terms_of
 from fedglmm_site.admission import SiteTable, pinned_certificate, require_approval, site_of
 from fedglmm_site.agent import Agent
-from fedglmm_site.audit import AuditLog, verify_log
+from fedglmm_site.audit import AuditLog, refuse_lost_log, verify_log
 from fedglmm_site.journal import Journal
 from fedglmm_site.link import Link
 from fedglmm_site.policy import read_policy
@@ -153,6 +153,7 @@ def join(
     register, started = Register(keys), datetime.now(UTC)
     register.check(table.candidate(approved), own_policy)
     out.mkdir(parents=True, exist_ok=True)
+    refuse_lost_log(out)
     with contextlib.ExitStack() as stack:
         audit = stack.enter_context(
             AuditLog(

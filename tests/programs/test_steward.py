@@ -1,0 +1,390 @@
+"""The steward's commands as a hospital calls them: check, approve, join and verify-log; no refusal sends a byte."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import tomllib
+
+import pandas as pd
+import pytest
+
+from fedglmm_secure.errors import RefusalError
+from fedglmm_site.audit import verify_log
+
+ME = "1_UM"
+
+
+@pytest.fixture
+def hospital(deploy):
+    return deploy()
+
+
+@pytest.fixture
+def policy(hospital):
+    def write(text: str):
+        (hospital.folder / "policy.toml").write_text(text)
+        return hospital.folder / "policy.toml"
+
+    return write
+
+
+@pytest.fixture
+def silence():
+    """An address where somebody listens and must hear nothing."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.settimeout(0.1)
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+
+def check(hospital, *options, study=None, name=ME):
+    fixed = ("--data", hospital.table(name), "--keys", hospital.keys(name))
+    return hospital.steward("check", study or hospital.folder / "study.toml", *fixed, *options)
+
+
+def nothing_was_kept(hospital):
+    """No journal, log or register is made for a study that is refused."""
+    return not hospital.out(ME).exists() and not list(hospital.keys(ME).glob("register*"))
+
+
+class TestCheck:
+    def test_shows_the_terms_the_table_and_all_that_would_leave(self, hospital):
+        shown = check(hospital)
+        assert (shown.end(), shown.stderr) == (0, "")
+        text = " ".join(shown.stdout.split())
+        for expected in (
+            f"digest +{hospital.study.hexdigest}",
+            r"masking: each number of this site is masked",
+            r"sites +4: 1_UM \(this site\), 2_IU, 3_UK, 4_Case",
+            r"rounds +at most 51 sums \(max_rounds = 50\)",
+            r"approved no: 1_UM has not approved ",
+            r"outcome +outcome +binary +0_no, 1_yes +0_no: 128, 1_yes: 36 +0",
+            r"age +covariate +numeric +18 to 100 +19 to 90 +0",
+            r"Not used, and not read further: .*\bpep\b",
+            r"164 in the table: 164 are used, 0 are left out\.",
+            r"levels of rx +2 +at most maximum_levels = 40 +ok",
+            r"describe, in sum 1, about all complete rows",
+            r"91 numbers, a message of at most 1504 bytes:",
+            r"marginal derivatives, in sums 2 to 51",
+            r"29 numbers, a message of at most 512 bytes:",
+            r"\.\.\. and 25 more \(--all\)",
+            r"There never leave:",
+            r"`fedglmm-site join` would be allowed, once this site has approved the study\.",
+        ):
+            assert re.search(expected, text), expected
+        assert nothing_was_kept(hospital)
+
+    def test_all_names_every_number(self, hospital):
+        text = check(hospital, "--all").stdout
+        names = " ".join(text.split())
+        assert "(--all)" not in text
+        for name in (*("sum of squares of age", "rows with gender = 2_male"), "Hessian in risk x gender[T.2_male]"):
+            assert name in names
+
+    def test_json_has_the_same_for_programs(self, hospital):
+        shown = check(hospital, "--json")
+        content = json.loads(shown.stdout)
+        assert content["format"] == "fedglmm-site-check/1"
+        assert content["terms"]["digest"] == hospital.study.hexdigest
+        assert [len(question["names"]) for question in content["questions"]] == [91, 29]
+        assert content["rows"] == {"in the table": 164, "used": 164, "left out": 0}
+        assert content["problems"] == []
+
+    def test_rows_that_are_left_out_are_counted_by_reason(self, hospital):
+        table = pd.read_csv(hospital.table(ME))
+        table.loc[:4, "age"] = None
+        table.loc[4:6, "rx"] = None
+        table.to_csv(hospital.table(ME), index=False)
+        text = check(hospital).stdout
+        why = r"157 are used, 7 are left out because a used value is missing \(3 without rx, 5 without age\)"
+        assert re.search(why, " ".join(text.split()))
+
+    def test_needs_no_keys_and_no_name(self, hospital):
+        shown = hospital.steward("check", hospital.folder / "study.toml", "--data", hospital.table(ME))
+        assert shown.end() == 0
+        assert "not looked at: give --keys" in shown.stdout
+
+    def test_says_what_an_unfinished_study_lacks_and_shows_the_rest(self, hospital, draft):
+        unfinished = hospital.other_study("draft.toml", draft)
+        shown = hospital.steward("check", unfinished, "--data", hospital.table(ME), "--site", ME)
+        assert shown.end() == 2
+        assert "have no public_key" in shown.error
+        assert "marginal derivatives" in shown.stdout
+        assert "has no coordinator certificate" in " ".join(shown.stdout.split())
+
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ('protocols = ["paillier"]', "the study asks for protocol = 'masking' and this site's policy says no"),
+            ("minimum_sites = 5", "4 sites and at least 5 are required"),
+            ('forbidden_columns = ["age"]', "the study asks for the column age"),
+        ],
+    )
+    def test_ends_as_join_would(self, hospital, policy, text, sentence):
+        shown = check(hospital, "--policy", policy(text))
+        assert shown.end() == 3
+        assert sentence in shown.error
+        assert "`fedglmm-site join` would be refused:" in shown.stdout
+        assert "describe, in sum 1" in shown.stdout
+
+    def test_a_table_that_does_not_fit(self, hospital):
+        hospital.table(ME).write_text("outcome,rx,age,risk,gender\n1_yes,0_placebo,7,1,1_female\n")
+        shown = check(hospital)
+        assert shown.end() == 2
+        assert "age" in shown.error
+        assert "outside the declared range [18, 100]" in shown.error
+        assert "Not counted: the table could not be read as the study needs it." in shown.stdout
+
+    def test_a_name_outside_the_roster(self, hospital):
+        shown = hospital.steward(
+            "check", hospital.folder / "study.toml", "--data", hospital.table(ME), "--site", "elsewhere"
+        )
+        assert shown.end() == 2
+        assert "--site elsewhere: is not in the study's roster" in shown.error
+
+    def test_a_policy_that_is_stricter_shows_in_the_checks(self, hospital, policy):
+        shown = check(hospital, "--policy", policy("minimum_cell = 50\nminimum_rows = 600"))
+        assert shown.end() == 0  # the pooled counts decide
+        assert re.search(r"rows with outcome = 1_yes +36 at 1_UM +none, or at least .*not yet known", shown.stdout)
+        assert "minimum_cell = 50, minimum_rows = 600" in " ".join(shown.stdout.split()).replace(
+            "minimum_rows = 600, minimum_cell = 50", "minimum_cell = 50, minimum_rows = 600"
+        )
+
+
+class TestApprove:
+    def test_signs_and_says_so(self, hospital):
+        signed = hospital.steward("approve", hospital.folder / "study.toml", "--keys", hospital.keys(ME))
+        assert signed.end() == 0
+        assert f"1_UM approves study {hospital.study.study.id}, digest {hospital.study.hexdigest}" in signed.stdout
+        content = tomllib.loads((hospital.folder / "study.1_UM.approval.toml").read_text())
+        assert content["digest"] == hospital.study.hexdigest
+        assert re.search(r"approved +yes, with these keys", check(hospital).stdout)
+
+    @pytest.mark.parametrize("text", ['families = ["poisson"]', "maximum_sums = 10", "minimum_sites = 9"])
+    def test_what_the_policy_refuses_is_not_signed(self, hospital, policy, text):
+        study = hospital.folder / "study.toml"
+        signed = hospital.steward("approve", study, "--keys", hospital.keys(ME), "--policy", policy(text))
+        assert signed.end() == 3
+        assert not list(hospital.folder.glob("*.approval.toml"))
+
+    def test_a_table_that_does_not_fit_is_not_signed_for(self, hospital):
+        hospital.table(ME).write_text("outcome\n1_yes\n")
+        study, keys = hospital.folder / "study.toml", hospital.keys(ME)
+        assert hospital.steward("approve", study, "--keys", keys, "--data", hospital.table(ME)).end() == 2
+        assert not list(hospital.folder.glob("*.approval.toml"))
+
+    def test_a_stranger_cannot_approve(self, hospital):
+        study = hospital.folder / "study.toml"
+        signed = hospital.steward("approve", study, "--keys", hospital.keys("coordinator"))
+        assert signed.end() == 3
+        assert "this site's key is not in the study's roster" in signed.error
+
+
+class TestJoinRefuses:
+    """Each with its sentence and exit code; ``silence`` fails if a connection was so much as opened."""
+
+    def refused(self, hospital, silence, sentence, *options, code=3, approved=True, study=None):
+        site = hospital.site(ME, silence, *options, approved=approved, study=study)
+        assert site.end() == code, site.stderr
+        assert sentence in site.error
+        assert nothing_was_kept(hospital)
+
+    def test_a_study_that_was_not_approved(self, hospital, silence):
+        self.refused(hospital, silence, "1_UM has not approved", approved=False)
+
+    def test_a_study_that_changed_since(self, hospital, silence):
+        hospital.approve(ME)
+        study = hospital.folder / "study.toml"
+        study.write_text(study.read_text().replace("minimum_cell = 3", "minimum_cell = 2"))
+        words = "(disclosure.minimum_cell was 3 and is 2); look at the study with `fedglmm-site check`"
+        self.refused(hospital, silence, words, approved=False)
+
+    def test_a_study_that_changed_in_comments_only_is_the_same(self, hospital, silence, policy):
+        hospital.approve(ME)
+        study = hospital.folder / "study.toml"
+        study.write_text("# reviewed\n" + study.read_text())
+        refusal = "asks for up to 51 sums"  # by the next check
+        self.refused(hospital, silence, refusal, "--policy", policy("maximum_sums = 9"), approved=False)
+
+    def test_another_sites_approval(self, hospital, silence):
+        other = hospital.approve("2_IU")
+        sentence = "is an approval by another site or another key than 1_UM's own"
+        self.refused(hospital, silence, sentence, "--approval", other, approved=False)
+
+    def test_an_edited_approval(self, hospital, silence):
+        path = hospital.approve(ME)
+        path.write_text(path.read_text().replace('date = "20', 'date = "19'))
+        self.refused(hospital, silence, "its signature is not by 1_UM's key, or it was edited", approved=False)
+
+    def test_what_is_no_approval(self, hospital, silence):
+        (hospital.folder / "a.toml").write_text("yes = true")
+        self.refused(
+            hospital,
+            silence,
+            "is not a study's approval",
+            "--approval",
+            hospital.folder / "a.toml",
+            code=2,
+            approved=False,
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ("minimum_sites = 5", "4 sites and at least 5 are required"),
+            ('protocols = ["paillier"]', "(protocols = ['paillier'])"),
+            ('families = ["poisson", "gaussian"]', "(families = ['poisson', 'gaussian'])"),
+            ('forbidden_columns = ["gender"]', "the study asks for the column gender"),
+            ("maximum_sums = 50", "(maximum_sums = 50)"),
+        ],
+    )
+    def test_a_study_outside_the_policy(self, hospital, silence, policy, text, sentence):
+        self.refused(hospital, silence, sentence, "--policy", policy(text))
+
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ("minimum_rows = 165", "there are 164 own rows, fewer than minimum_rows = 165"),
+            ("minimum_cell = 37", "outcome = 1_yes occurs in fewer than minimum_cell = 37 rows of the own data"),
+            ("maximum_parameters_per_row = 0.03", "more than maximum_parameters_per_row = 0.03 allows"),
+        ],
+    )
+    def test_a_sites_own_counts_where_it_would_be_seen(self, deploy, silence, text, sentence):
+        hospital = deploy(security__protocol="plain")
+        policy = hospital.folder / "policy.toml"
+        policy.write_text(f"allow_plain = true\n{text}\n")
+        self.refused(hospital, silence, sentence, "--policy", policy)
+
+    def test_a_table_that_does_not_fit(self, hospital, silence):
+        hospital.table(ME).write_text("outcome,rx\n1_yes,?\n")
+        self.refused(hospital, silence, "column age, which the study uses, is missing", code=2)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A fit that is done; what the sites kept is looked at, and tried again, below."""
+    from tests.programs.conftest import SITES, Deployment, address_of
+
+    made = Deployment.make(tmp_path_factory.mktemp("hospitals"))
+    coordinator = made.coordinator()
+    joined = [made.site(name, address_of(coordinator)) for name in SITES]
+    assert [coordinator.end(), *(site.end() for site in joined)] == [0] * 5, coordinator.stderr
+    return made
+
+
+class TestAfterAFit:
+    def test_all_logs_verify(self, finished, sites):
+        for name in sites:
+            file = finished.out(name) / "audit.log"
+            checked = finished.steward("verify-log", file, "--keys", finished.keys(name))
+            assert (checked.end(), checked.stderr) == (0, "")
+            assert re.search(
+                r"audit\.log: whole; \d+ lines from 20\S+Z to 20\S+Z, \d+ messages sent, \d+ ", checked.stdout
+            )
+            assert file.stat().st_mode & 0o777 == 0o600
+
+    def test_the_log_holds_every_message_that_the_coordinator_received(self, finished, sites):
+        import base64
+        import hashlib
+
+        received = [
+            json.loads(line) for line in (finished.out("coordinator") / "transcript.jsonl").read_text().splitlines()
+        ]
+        for name in sites:
+            file = finished.out(name) / "audit.log"
+            lines, _ = verify_log(file, file.read_bytes())
+            sent = [line.fields["sha256"] for line in lines if line.direction == "sent"]
+            came = [hashlib.sha256(base64.b64decode(m["message"])).hexdigest() for m in received if m["site"] == name]
+            assert list(dict.fromkeys(came)) == list(dict.fromkeys(sent))
+            assert all(line.fields["study"] == finished.study.hexdigest for line in lines)
+            answers = [line.kind for line in lines if line.direction == "received" and line.kind != "wait"]
+            sums = json.loads((finished.out(name) / "report.json").read_text())["sums_answered"]
+            assert answers == ["asked:describe", *["asked:marginal-derivatives"] * (sums - 1), "finished"]
+            assert [line.kind for line in lines if line.direction == "note"] == ["begun", "joined", "left"]
+
+    def test_every_mutation_of_a_real_log_is_found(self, finished):
+        file = finished.out(ME) / "audit.log"
+        content = file.read_bytes()
+        lines = content.splitlines(keepends=True)
+        mutations = [b"".join(lines[:i] + lines[i + 1 :]) for i in range(len(lines))]
+        mutations += [b"".join([*lines[:i], lines[i + 1], lines[i], *lines[i + 2 :]]) for i in range(len(lines) - 1)]
+        mutations += [b"".join([*lines[:i], lines[i], *lines[i:]]) for i in range(len(lines))]
+        mutations += [content[:i] for i in range(0, len(content), 13)]
+        mutations += [content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :] for i in range(0, len(content), 13)]
+        for mutation in mutations:
+            with pytest.raises(RefusalError, match=r"lines? \d+ "):
+                verify_log(file, mutation)
+
+    def test_verify_log_says_where_and_ends_with_3(self, finished, tmp_path):
+        out = finished.out(ME)
+        (tmp_path / "audit.head").write_bytes((out / "audit.head").read_bytes())
+        lines = (out / "audit.log").read_bytes().splitlines(keepends=True)
+        for content, words in (
+            (lines[:3] + lines[4:], "line 4 is numbered 5: lines were deleted, inserted or moved there"),
+            ([*lines[:3], lines[3].replace(b"bytes=", b"bytes=1"), *lines[4:]], "line 4 was changed"),
+            (lines[:-2], f"lines {len(lines) - 1} to {len(lines)} are missing at its end"),
+        ):
+            (tmp_path / "audit.log").write_bytes(b"".join(content))
+            checked = finished.steward("verify-log", tmp_path / "audit.log")
+            assert checked.end() == 3
+            assert words in checked.error
+        assert finished.steward("verify-log", tmp_path / "none.log").end() == 2
+        other = finished.steward("verify-log", out / "audit.log", "--keys", finished.keys("2_IU"))
+        assert other.end() == 3
+        assert "which is not the one in" in other.error
+
+    def test_join_refuses_a_log_that_was_changed(self, finished, silence):
+        file = finished.out("2_IU") / "audit.log"
+        content = file.read_bytes()
+        try:
+            file.write_bytes(content.replace(b"bytes=", b"bytes=9", 1))
+            site = finished.site("2_IU", silence)
+            assert site.end() == 3
+            assert "audit.log: line 3 was changed; keep the folder" in site.error
+            file.unlink()
+            assert finished.site("2_IU", silence).end() == 3
+        finally:
+            file.write_bytes(content)
+
+    def test_join_refuses_a_journal_whose_log_was_removed(self, finished, silence, tmp_path):
+        (tmp_path / "journal.jsonl").write_bytes((finished.out(ME) / "journal.jsonl").read_bytes())
+        site = finished.site(ME, silence, "--out", tmp_path)
+        assert site.end() == 3
+        assert "has a journal but no audit log" in site.error
+
+    def test_another_study_over_all_but_one_of_the_rows_is_refused(self, finished, silence):
+        whole = finished.table(ME).read_text()
+        study = finished.other_study("again.toml", finished.study.model_copy(update={"study": {"id": "again"}}))
+        try:
+            finished.table(ME).write_text("".join(whole.splitlines(keepends=True)[:-1]))
+            site = finished.site(ME, silence, study=study)
+            assert site.end() == 3
+            assert "used 163 of the rows that this study would use, and 1 row differ" in site.error
+            shown = check(finished, study=study)
+            assert shown.end() == 3
+            assert "and 1 row differ" in shown.error
+        finally:
+            finished.table(ME).write_text(whole)
+
+    def test_a_run_too_many_over_the_same_table_is_refused(self, finished, silence, tmp_path):
+        policy = tmp_path / "policy.toml"
+        policy.write_text("maximum_studies = 1\n")
+        site = finished.site(ME, silence, "--policy", policy)
+        assert site.end() == 3
+        assert "has taken part in 1 run of studies" in site.error
+        assert "(maximum_studies = 1)" in site.error
+
+
+@pytest.mark.parametrize("command", [(), ("check",), ("approve",), ("join",), ("verify-log",)])
+def test_help_has_an_example_for_each_command(deploy, command):
+    shown = deploy().steward(*command or ("--help",), *("--help",) * bool(command))
+    assert shown.end() == 0
+    if command:
+        assert f"Example: fedglmm-site {command[0]} " in shown.stdout
+    else:
+        assert all(name in shown.stdout for name in ("check", "approve", "join", "verify-log"))
