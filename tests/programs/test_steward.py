@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import socket
@@ -42,9 +44,13 @@ def silence():
             listener.accept()
 
 
-def check(hospital, *options, study=None, name=ME):
-    fixed = ("--data", hospital.table(name), "--keys", hospital.keys(name))
-    return hospital.steward("check", study or hospital.folder / "study.toml", *fixed, *options)
+@pytest.fixture
+def check(steward):
+    def run(hospital, *options, study=None):
+        fixed = ("--data", hospital.table(ME), "--keys", hospital.keys(ME))
+        return steward("check", study or hospital.folder / "study.toml", *fixed, *options)
+
+    return run
 
 
 def nothing_was_kept(hospital):
@@ -53,9 +59,9 @@ def nothing_was_kept(hospital):
 
 
 class TestCheck:
-    def test_shows_the_terms_the_table_and_all_that_would_leave(self, hospital):
+    def test_shows_the_terms_the_table_and_all_that_would_leave(self, hospital, check):
         shown = check(hospital)
-        assert (shown.end(), shown.stderr) == (0, "")
+        assert (shown.code, shown.stderr) == (0, "")
         text = " ".join(shown.stdout.split())
         for expected in (
             f"digest +{hospital.study.hexdigest}",
@@ -79,14 +85,14 @@ class TestCheck:
             assert re.search(expected, text), expected
         assert nothing_was_kept(hospital)
 
-    def test_all_names_every_number(self, hospital):
+    def test_all_names_every_number(self, hospital, check):
         text = check(hospital, "--all").stdout
         names = " ".join(text.split())
         assert "(--all)" not in text
         for name in (*("sum of squares of age", "rows with gender = 2_male"), "Hessian in risk x gender[T.2_male]"):
             assert name in names
 
-    def test_json_has_the_same_for_programs(self, hospital):
+    def test_json_has_the_same_for_programs(self, hospital, check):
         shown = check(hospital, "--json")
         content = json.loads(shown.stdout)
         assert content["format"] == "fedglmm-site-check/1"
@@ -95,7 +101,7 @@ class TestCheck:
         assert content["rows"] == {"in the table": 164, "used": 164, "left out": 0}
         assert content["problems"] == []
 
-    def test_rows_that_are_left_out_are_counted_by_reason(self, hospital):
+    def test_rows_that_are_left_out_are_counted_by_reason(self, hospital, check):
         table = pd.read_csv(hospital.table(ME))
         table.loc[:4, "age"] = None
         table.loc[4:6, "rx"] = None
@@ -104,15 +110,15 @@ class TestCheck:
         why = r"157 are used, 7 are left out because a used value is missing \(3 without rx, 5 without age\)"
         assert re.search(why, " ".join(text.split()))
 
-    def test_needs_no_keys_and_no_name(self, hospital):
-        shown = hospital.steward("check", hospital.folder / "study.toml", "--data", hospital.table(ME))
-        assert shown.end() == 0
+    def test_needs_no_keys_and_no_name(self, hospital, steward):
+        shown = steward("check", hospital.folder / "study.toml", "--data", hospital.table(ME))
+        assert shown.code == 0
         assert "not looked at: give --keys" in shown.stdout
 
-    def test_says_what_an_unfinished_study_lacks_and_shows_the_rest(self, hospital, draft):
-        unfinished = hospital.other_study("draft.toml", draft)
-        shown = hospital.steward("check", unfinished, "--data", hospital.table(ME), "--site", ME)
-        assert shown.end() == 2
+    def test_says_what_an_unfinished_fit_study_lacks_and_shows_the_rest(self, hospital, draft, steward):
+        unfinished_fit = hospital.other_study("draft.toml", draft)
+        shown = steward("check", unfinished_fit, "--data", hospital.table(ME), "--site", ME)
+        assert shown.code == 2
         assert "have no public_key" in shown.error
         assert "marginal derivatives" in shown.stdout
         assert "has no coordinator certificate" in " ".join(shown.stdout.split())
@@ -125,31 +131,29 @@ class TestCheck:
             ('forbidden_columns = ["age"]', "the study asks for the column age"),
         ],
     )
-    def test_ends_as_join_would(self, hospital, policy, text, sentence):
+    def test_ends_as_join_would(self, hospital, policy, text, sentence, check):
         shown = check(hospital, "--policy", policy(text))
-        assert shown.end() == 3
+        assert shown.code == 3
         assert sentence in shown.error
         assert "`fedglmm-site join` would be refused:" in shown.stdout
         assert "describe, in sum 1" in shown.stdout
 
-    def test_a_table_that_does_not_fit(self, hospital):
+    def test_a_table_that_does_not_fit(self, hospital, check):
         hospital.table(ME).write_text("outcome,rx,age,risk,gender\n1_yes,0_placebo,7,1,1_female\n")
         shown = check(hospital)
-        assert shown.end() == 2
+        assert shown.code == 2
         assert "age" in shown.error
         assert "outside the declared range [18, 100]" in shown.error
         assert "Not counted: the table could not be read as the study needs it." in shown.stdout
 
-    def test_a_name_outside_the_roster(self, hospital):
-        shown = hospital.steward(
-            "check", hospital.folder / "study.toml", "--data", hospital.table(ME), "--site", "elsewhere"
-        )
-        assert shown.end() == 2
+    def test_a_name_outside_the_roster(self, hospital, steward):
+        shown = steward("check", hospital.folder / "study.toml", "--data", hospital.table(ME), "--site", "elsewhere")
+        assert shown.code == 2
         assert "--site elsewhere: is not in the study's roster" in shown.error
 
-    def test_a_policy_that_is_stricter_shows_in_the_checks(self, hospital, policy):
+    def test_a_policy_that_is_stricter_shows_in_the_checks(self, hospital, policy, check):
         shown = check(hospital, "--policy", policy("minimum_cell = 50\nminimum_rows = 600"))
-        assert shown.end() == 0  # the pooled counts decide
+        assert shown.code == 0  # the pooled counts decide
         assert re.search(r"rows with outcome = 1_yes +36 at 1_UM +none, or at least .*not yet known", shown.stdout)
         assert "minimum_cell = 50, minimum_rows = 600" in " ".join(shown.stdout.split()).replace(
             "minimum_rows = 600, minimum_cell = 50", "minimum_cell = 50, minimum_rows = 600"
@@ -157,40 +161,42 @@ class TestCheck:
 
 
 class TestApprove:
-    def test_signs_and_says_so(self, hospital):
-        signed = hospital.steward("approve", hospital.folder / "study.toml", "--keys", hospital.keys(ME))
-        assert signed.end() == 0
+    def test_signs_and_says_so(self, hospital, check, steward):
+        signed = steward("approve", hospital.folder / "study.toml", "--keys", hospital.keys(ME))
+        assert signed.code == 0
         assert f"1_UM approves study {hospital.study.study.id}, digest {hospital.study.hexdigest}" in signed.stdout
         content = tomllib.loads((hospital.folder / "study.1_UM.approval.toml").read_text())
         assert content["digest"] == hospital.study.hexdigest
         assert re.search(r"approved +yes, with these keys", check(hospital).stdout)
 
     @pytest.mark.parametrize("text", ['families = ["poisson"]', "maximum_sums = 10", "minimum_sites = 9"])
-    def test_what_the_policy_refuses_is_not_signed(self, hospital, policy, text):
+    def test_what_the_policy_refuses_is_not_signed(self, hospital, policy, text, steward):
         study = hospital.folder / "study.toml"
-        signed = hospital.steward("approve", study, "--keys", hospital.keys(ME), "--policy", policy(text))
-        assert signed.end() == 3
+        signed = steward("approve", study, "--keys", hospital.keys(ME), "--policy", policy(text))
+        assert signed.code == 3
         assert not list(hospital.folder.glob("*.approval.toml"))
 
-    def test_a_table_that_does_not_fit_is_not_signed_for(self, hospital):
+    def test_a_table_that_does_not_fit_is_not_signed_for(self, hospital, steward):
         hospital.table(ME).write_text("outcome\n1_yes\n")
         study, keys = hospital.folder / "study.toml", hospital.keys(ME)
-        assert hospital.steward("approve", study, "--keys", keys, "--data", hospital.table(ME)).end() == 2
+        assert steward("approve", study, "--keys", keys, "--data", hospital.table(ME)).code == 2
         assert not list(hospital.folder.glob("*.approval.toml"))
 
-    def test_a_stranger_cannot_approve(self, hospital):
+    def test_a_stranger_cannot_approve(self, hospital, steward):
         study = hospital.folder / "study.toml"
-        signed = hospital.steward("approve", study, "--keys", hospital.keys("coordinator"))
-        assert signed.end() == 3
+        signed = steward("approve", study, "--keys", hospital.keys("coordinator"))
+        assert signed.code == 3
         assert "this site's key is not in the study's roster" in signed.error
 
 
 class TestJoinRefuses:
     """Each with its sentence and exit code; ``silence`` fails if a connection was so much as opened."""
 
-    def refused(self, hospital, silence, sentence, *options, code=3, approved=True, study=None):
-        site = hospital.site(ME, silence, *options, approved=approved, study=study)
-        assert site.end() == code, site.stderr
+    def refused(self, hospital, silence, sentence, *options, code=3, approved=True):
+        if approved:
+            hospital.approve(ME)
+        site = hospital.join_here(ME, silence, *options)
+        assert site.code == code, site.stderr
         assert sentence in site.error
         assert nothing_was_kept(hospital)
 
@@ -265,50 +271,35 @@ class TestJoinRefuses:
         self.refused(hospital, silence, "column age, which the study uses, is missing", code=2)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A fit that is done; what the sites kept is looked at, and tried again, below."""
-    from tests.programs.conftest import SITES, Deployment, address_of
-
-    made = Deployment.make(tmp_path_factory.mktemp("hospitals"))
-    coordinator = made.coordinator()
-    joined = [made.site(name, address_of(coordinator)) for name in SITES]
-    assert [coordinator.end(), *(site.end() for site in joined)] == [0] * 5, coordinator.stderr
-    return made
-
-
 class TestAfterAFit:
-    def test_all_logs_verify(self, finished, sites):
+    def test_all_logs_verify(self, finished_fit, sites, steward):
         for name in sites:
-            file = finished.out(name) / "audit.log"
-            checked = finished.steward("verify-log", file, "--keys", finished.keys(name))
-            assert (checked.end(), checked.stderr) == (0, "")
+            file = finished_fit.out(name) / "audit.log"
+            checked = steward("verify-log", file, "--keys", finished_fit.keys(name))
+            assert (checked.code, checked.stderr) == (0, "")
             assert re.search(
                 r"audit\.log: whole; \d+ lines from 20\S+Z to 20\S+Z, \d+ messages sent, \d+ ", checked.stdout
             )
             assert file.stat().st_mode & 0o777 == 0o600
 
-    def test_the_log_holds_every_message_that_the_coordinator_received(self, finished, sites):
-        import base64
-        import hashlib
-
+    def test_the_log_holds_every_message_that_the_coordinator_received(self, finished_fit, sites):
         received = [
-            json.loads(line) for line in (finished.out("coordinator") / "transcript.jsonl").read_text().splitlines()
+            json.loads(line) for line in (finished_fit.out("coordinator") / "transcript.jsonl").read_text().splitlines()
         ]
         for name in sites:
-            file = finished.out(name) / "audit.log"
+            file = finished_fit.out(name) / "audit.log"
             lines, _ = verify_log(file, file.read_bytes())
             sent = [line.fields["sha256"] for line in lines if line.direction == "sent"]
             came = [hashlib.sha256(base64.b64decode(m["message"])).hexdigest() for m in received if m["site"] == name]
             assert list(dict.fromkeys(came)) == list(dict.fromkeys(sent))
-            assert all(line.fields["study"] == finished.study.hexdigest for line in lines)
+            assert all(line.fields["study"] == finished_fit.study.hexdigest for line in lines)
             answers = [line.kind for line in lines if line.direction == "received" and line.kind != "wait"]
-            sums = json.loads((finished.out(name) / "report.json").read_text())["sums_answered"]
+            sums = json.loads((finished_fit.out(name) / "report.json").read_text())["sums_answered"]
             assert answers == ["asked:describe", *["asked:marginal-derivatives"] * (sums - 1), "finished"]
             assert [line.kind for line in lines if line.direction == "note"] == ["begun", "joined", "left"]
 
-    def test_every_mutation_of_a_real_log_is_found(self, finished):
-        file = finished.out(ME) / "audit.log"
+    def test_every_mutation_of_a_real_log_is_found(self, finished_fit):
+        file = finished_fit.out(ME) / "audit.log"
         content = file.read_bytes()
         lines = content.splitlines(keepends=True)
         mutations = [b"".join(lines[:i] + lines[i + 1 :]) for i in range(len(lines))]
@@ -320,8 +311,8 @@ class TestAfterAFit:
             with pytest.raises(RefusalError, match=r"lines? \d+ "):
                 verify_log(file, mutation)
 
-    def test_verify_log_says_where_and_ends_with_3(self, finished, tmp_path):
-        out = finished.out(ME)
+    def test_verify_log_says_where_and_ends_with_3(self, finished_fit, tmp_path, steward):
+        out = finished_fit.out(ME)
         (tmp_path / "audit.head").write_bytes((out / "audit.head").read_bytes())
         lines = (out / "audit.log").read_bytes().splitlines(keepends=True)
         for content, words in (
@@ -330,60 +321,61 @@ class TestAfterAFit:
             (lines[:-2], f"lines {len(lines) - 1} to {len(lines)} are missing at its end"),
         ):
             (tmp_path / "audit.log").write_bytes(b"".join(content))
-            checked = finished.steward("verify-log", tmp_path / "audit.log")
-            assert checked.end() == 3
+            checked = steward("verify-log", tmp_path / "audit.log")
+            assert checked.code == 3
             assert words in checked.error
-        assert finished.steward("verify-log", tmp_path / "none.log").end() == 2
-        other = finished.steward("verify-log", out / "audit.log", "--keys", finished.keys("2_IU"))
-        assert other.end() == 3
+        assert steward("verify-log", tmp_path / "none.log").code == 2
+        other = steward("verify-log", out / "audit.log", "--keys", finished_fit.keys("2_IU"))
+        assert other.code == 3
         assert "which is not the one in" in other.error
 
-    def test_join_refuses_a_log_that_was_changed(self, finished, silence):
-        file = finished.out("2_IU") / "audit.log"
+    def test_join_refuses_a_log_that_was_changed(self, finished_fit, silence):
+        file = finished_fit.out("2_IU") / "audit.log"
         content = file.read_bytes()
         try:
             file.write_bytes(content.replace(b"bytes=", b"bytes=9", 1))
-            site = finished.site("2_IU", silence)
-            assert site.end() == 3
+            site = finished_fit.join_here("2_IU", silence)
+            assert site.code == 3
             assert "audit.log: line 3 was changed; keep the folder" in site.error
             file.unlink()
-            assert finished.site("2_IU", silence).end() == 3
+            assert finished_fit.join_here("2_IU", silence).code == 3
         finally:
             file.write_bytes(content)
 
-    def test_join_refuses_a_journal_whose_log_was_removed(self, finished, silence, tmp_path):
-        (tmp_path / "journal.jsonl").write_bytes((finished.out(ME) / "journal.jsonl").read_bytes())
-        site = finished.site(ME, silence, "--out", tmp_path)
-        assert site.end() == 3
+    def test_join_refuses_a_journal_whose_log_was_removed(self, finished_fit, silence, tmp_path):
+        (tmp_path / "journal.jsonl").write_bytes((finished_fit.out(ME) / "journal.jsonl").read_bytes())
+        site = finished_fit.join_here(ME, silence, "--out", tmp_path)
+        assert site.code == 3
         assert "has a journal but no audit log" in site.error
 
-    def test_another_study_over_all_but_one_of_the_rows_is_refused(self, finished, silence):
-        whole = finished.table(ME).read_text()
-        study = finished.other_study("again.toml", finished.study.model_copy(update={"study": {"id": "again"}}))
+    def test_another_study_over_all_but_one_of_the_rows_is_refused(self, finished_fit, silence, check):
+        whole = finished_fit.table(ME).read_text()
+        study = finished_fit.other_study("again.toml", finished_fit.study.model_copy(update={"study": {"id": "again"}}))
         try:
-            finished.table(ME).write_text("".join(whole.splitlines(keepends=True)[:-1]))
-            site = finished.site(ME, silence, study=study)
-            assert site.end() == 3
+            finished_fit.table(ME).write_text("".join(whole.splitlines(keepends=True)[:-1]))
+            finished_fit.approve(ME, study)
+            site = finished_fit.join_here(ME, silence, study=study)
+            assert site.code == 3
             assert "used 163 of the rows that this study would use, and 1 row differ" in site.error
-            shown = check(finished, study=study)
-            assert shown.end() == 3
+            shown = check(finished_fit, study=study)
+            assert shown.code == 3
             assert "and 1 row differ" in shown.error
         finally:
-            finished.table(ME).write_text(whole)
+            finished_fit.table(ME).write_text(whole)
 
-    def test_a_run_too_many_over_the_same_table_is_refused(self, finished, silence, tmp_path):
+    def test_a_run_too_many_over_the_same_table_is_refused(self, finished_fit, silence, tmp_path):
         policy = tmp_path / "policy.toml"
         policy.write_text("maximum_studies = 1\n")
-        site = finished.site(ME, silence, "--policy", policy)
-        assert site.end() == 3
+        site = finished_fit.join_here(ME, silence, "--policy", policy)
+        assert site.code == 3
         assert "has taken part in 1 run of studies" in site.error
         assert "(maximum_studies = 1)" in site.error
 
 
 @pytest.mark.parametrize("command", [(), ("check",), ("approve",), ("join",), ("verify-log",)])
-def test_help_has_an_example_for_each_command(deploy, command):
-    shown = deploy().steward(*command or ("--help",), *("--help",) * bool(command))
-    assert shown.end() == 0
+def test_help_has_an_example_for_each_command(deploy, command, steward):
+    shown = steward(*command or ("--help",), *("--help",) * bool(command))
+    assert shown.code == 0
     if command:
         assert f"Example: fedglmm-site {command[0]} " in shown.stdout
     else:
