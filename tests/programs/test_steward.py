@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import tomllib
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -370,6 +371,25 @@ class TestAfterAFit:
         assert site.code == 3
         assert "has taken part in 1 run of studies" in site.error
         assert "(maximum_studies = 1)" in site.error
+
+
+def test_the_guides_three_steps_as_they_are_written(hospital, steward, silence, monkeypatch):
+    """The commands of site/README.md in a folder like the guide's; join is stopped before it connects."""
+    home = hospital.folder
+    (home / "policy.toml").write_text("minimum_cell = 3\n")
+    (home / "patients.csv").write_bytes(hospital.table(ME).read_bytes())
+    own = home / "keys" / ME
+    guide = (Path(__file__).parents[2] / "site" / "README.md").read_text(encoding="utf-8")
+    commands = [line.split()[1:] for line in guide.splitlines() if line.startswith("    fedglmm-site ")]
+    assert [command[0] for command in commands] == ["check", "approve", "join", "verify-log"]
+    monkeypatch.chdir(home)
+    swap = {"keys": str(own), "fit.example.org:7443": silence}
+    check, approve, join, _ = [[swap.get(word, word) for word in command] for command in commands]
+    assert steward(*join).code == 3
+    assert steward(*check).code == 0
+    assert steward(*approve).code == 0
+    (home / "policy.toml").write_text("maximum_sums = 1\n")
+    assert "(maximum_sums = 1)" in steward(*join).error
 
 
 @pytest.mark.parametrize("command", [(), ("check",), ("approve",), ("join",), ("verify-log",)])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from fedglmm_secure.errors import InputError, RefusalError
@@ -16,6 +19,13 @@ def policy(tmp_path):
         return read_policy(tmp_path / "policy.toml")
 
     return read
+
+
+def test_the_guide_names_every_key():
+    guide = (Path(__file__).parents[3] / "site" / "README.md").read_text(encoding="utf-8")
+    table = guide.partition("## The policy")[2].partition("\n## ")[0]
+    first_cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(first_cells))) == set(Policy.model_fields)
 
 
 def test_without_a_file_the_study_decides(study):
