@@ -150,8 +150,8 @@ def join(
     table = SiteTable.read(data, approved, name)
     judged = own_policy.tighten(approved)
     rows = SiteRows(judged, table.design, name)
-    register, started = Register(keys), datetime.now(UTC)
-    register.check(table.candidate(approved), own_policy)
+    register, candidate = Register(keys), table.candidate(approved)
+    register.check(candidate, own_policy)
     out.mkdir(parents=True, exist_ok=True)
     refuse_lost_log(out)
     with contextlib.ExitStack() as stack:
@@ -164,7 +164,7 @@ def join(
         site = Site(terms_of(approved), identity.signing, own_policy.for_sums(), secrets.token_bytes, journal.records)
         link = Link(coordinator, pinned=pinned, keys=keys, timeout=timeout, say=say, audit=audit)
         stack.enter_context(contextlib.closing(link))
-        stack.enter_context(register.run(table.candidate(approved), own_policy, started))
+        stack.enter_context(register.run(candidate, own_policy, datetime.now(UTC)))
         with _noted(audit, approved.study.id):
             finished = Agent(judged, rows, site, link=link, journal=journal, say=say).run()
     (out / "result.json").write_text(finished.result_json, encoding="utf-8")

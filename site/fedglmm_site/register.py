@@ -12,7 +12,7 @@ import json
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -64,11 +64,19 @@ class Candidate:
     """The table file."""
     frame: pd.DataFrame
     """The rows of it that the study uses."""
+    known: dict[tuple[str, ...], Hashes] = field(default_factory=dict, repr=False)
+    """Hashes of the rows by columns, computed once."""
 
     @classmethod
     def of(cls, study: Study, table: bytes, frame: pd.DataFrame) -> Candidate:
         """With the complete rows of ``frame``, the content of the file ``table``."""
         return cls(study, table, complete_rows(frame, used_variables(study.model, study.formula)))
+
+    def hashes(self, columns: tuple[str, ...], key: bytes) -> Hashes:
+        """One hash a row of its values in ``columns``; ``key`` is always that of one register."""
+        if columns not in self.known:
+            self.known[columns] = row_hashes(self.frame, columns, key)
+        return self.known[columns]
 
 
 class Register:
@@ -149,7 +157,7 @@ def _earlier(run: Run, candidate: Candidate, key: bytes) -> _Earlier | None:
     """How the rows of the two runs compare, by the columns of the earlier; None for tables of different patients."""
     if not set(run.columns) <= set(candidate.frame.columns):
         return None
-    overlap = compare(run.rows, row_hashes(candidate.frame, run.columns, key))
+    overlap = compare(run.rows, candidate.hashes(run.columns, key))
     same_file = run.table == fingerprint(candidate.table, key)
     return _Earlier(run, overlap, same_file) if same_file or overlap.shared >= SAME_TABLE * overlap.smaller else None
 
@@ -214,7 +222,7 @@ def _start(candidate: Candidate, key: bytes, now: datetime) -> Run:
         _roster(study),
         fingerprint(candidate.table, key),
         columns,
-        row_hashes(candidate.frame, columns, key),
+        candidate.hashes(columns, key),
     )
 
 

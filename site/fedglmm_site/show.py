@@ -35,6 +35,8 @@ def show(preview: Preview, *, everything: bool) -> None:
     _heading(console, "The rows")
     _line(console, _rows(preview))
     _heading(console, "Disclosure checks")
+    if not preview.checks:
+        _line(console, "Not made: the table could not be read as the study needs it.")
     for when in dict.fromkeys(check.when for check in preview.checks):
         _line(console, f"Decided {when}:", style="bold")
         checks = [check for check in preview.checks if check.when == when]
