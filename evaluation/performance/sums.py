@@ -33,6 +33,7 @@ from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.codec import encode_site
 from fedglmm_secure.wire.messages import Next, Stopped
 from fedglmm_secure.wire.terms import terms_of
+from fedglmm_site.audit import AuditLog
 from fedglmm_site.journal import Journal
 from fedglmm_site.link import Link
 
@@ -111,14 +112,15 @@ async def _run(study: Study, own: identity.Identity, folder: Path, numbers: int)
 def _take_part(study: Study, name: str, folder: Path, address: str, numbers: int, barrier: threading.Barrier) -> float:
     """One site's part in every sum; bytes a sum."""
     own = folder / name
-    link = Link(address, pinned=study.coordinator.certificate or "", keys=own, timeout=30.0, say=lambda _: None)
+    audit = _audit_log(study, own)
+    link = _link(study, address, own, audit)
     barrier.wait()
     values, slots = np.random.default_rng(0).normal(size=numbers), tuple(map(str, range(numbers)))
     seed = Seed(secrets.token_bytes(SEED_BYTES))
     terms, policy = terms_of(study), Policy(allow_plain=True)
     site = Site(terms, _identity(own).signing, policy, seed, randomness=secrets.token_bytes)
     size = 0
-    with Journal(own / "journal.jsonl") as journal:
+    with audit, Journal(own / "journal.jsonl") as journal:
         reply = link.send(site.hello())
         while not isinstance(reply, Stopped):
             if isinstance(reply, Next) and reply.offer is not None:
@@ -150,7 +152,8 @@ async def _empty_server(study: Study, own: identity.Identity) -> tuple[grpc.aio.
 
 def _empty_round_trips(study: Study, address: str, keys: Path) -> list[float]:
     """Seconds of calls of the method that does nothing."""
-    link = Link(address, pinned=study.coordinator.certificate or "", keys=keys, timeout=30.0, say=lambda _: None)
+    with _audit_log(study, keys) as audit:
+        link = _link(study, address, keys, audit)
     call = link._channel.unary_unary("/none/Empty", request_serializer=bytes, response_deserializer=bytes)
     times = []
     for _ in range(SUMS):
@@ -159,6 +162,16 @@ def _empty_round_trips(study: Study, address: str, keys: Path) -> list[float]:
         times.append(time.perf_counter() - began)
     link.close()
     return times[5:]
+
+
+def _link(study: Study, address: str, keys: Path, audit: AuditLog) -> Link:
+    pinned = study.coordinator.certificate or ""
+    return Link(address, pinned=pinned, keys=keys, timeout=30.0, say=lambda _: None, audit=audit)
+
+
+def _audit_log(study: Study, keys: Path) -> AuditLog:
+    peer = identity.certificate_der(study.coordinator.certificate or "")
+    return AuditLog(keys, study_digest=study.digest, site=keys.name, signing=_identity(keys).signing, peer=peer)
 
 
 def _identity(folder: Path) -> identity.Identity:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, NoReturn
@@ -21,6 +22,7 @@ from fedglmm_secure.shell import INTERRUPTED, SHARE, Say, write_identity, write_
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.key_share import share_file
+from fedglmm_secure.wire.approval import approve
 
 AFTERMATH_SECONDS = 2.0
 """How long the others may take to end by themselves, and say why, once one process has failed."""
@@ -72,6 +74,8 @@ def rehearse_over_grpc(
             write_identity(keys / "sites" / name, identities[name])
             if name in shares:
                 write_share(keys / "sites" / name / SHARE, share_file(run, name, shares[name]))
+            given = approve(run, name, identities[name].signing, datetime.now(UTC))
+            (keys / f"{name}.approval.toml").write_text(given.to_toml(), encoding="utf-8")
             parties.append(_start_site(stack, name, table, out, keys, address, debug=debug, count=len(tables)))
         _watch(parties)
         assert coordinator.process.stdout is not None  # noqa: S101  opened as a pipe
@@ -98,6 +102,7 @@ def _start_site(
     home = out / "sites" / name
     command = ["join", out / "study.toml", "--data", table, "--keys", keys / "sites" / name]
     command += ["--coordinator", address, "--out", home, "--policy", keys / "policy.toml", "--quiet"]
+    command += ["--approval", keys / f"{name}.approval.toml"]
     command += ["--debug"] * debug
     home.mkdir(parents=True, exist_ok=True)
     return _start(stack, f"site {name}", "fedglmm_site", command, keys / f"{name}.stderr", share=count)

@@ -70,3 +70,12 @@ KEY_DEALING: Final = "fedglmm/paillier/v1/dealing"
 
 KEY_SHARE: Final = "fedglmm/paillier/v1/share"
 """What binds a sealed key share to its dealing and its site."""
+
+APPROVAL: Final = "fedglmm/site/v1/approval"
+"""What a site signs when it approves a study."""
+
+AUDIT_LOG: Final = "fedglmm/site/v1/audit-log"
+"""What stands for the line before the first one of an audit log."""
+
+AUDIT_HEAD: Final = "fedglmm/site/v1/audit-head"
+"""What a site signs with each line of its audit log: how many lines there are, and the last one's digest."""

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import grpc
 
-from fedglmm_secure.errors import FedglmmError, InputError, LinkError
+from fedglmm_secure.errors import FedglmmError, InputError, LinkError, PeerError
 from fedglmm_secure.wire import status
 from fedglmm_secure.wire.codec import METHOD, decode_coordinator, encode_site
 from fedglmm_secure.wire.identity import SERVER_NAME, TLS_CERTIFICATE, TLS_KEY, certificate_der
 from fedglmm_secure.wire.limits import CALL_SECONDS, MAX_MESSAGE_BYTES
 from fedglmm_secure.wire.messages import CoordinatorMessage, SiteMessage, Stopped
+from fedglmm_site.audit import Audit, subject
 from fedglmm_site.handshake import certificate_fault
 
 OPTIONS = (
@@ -30,14 +31,16 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 class Link:
     """Sends messages and returns their answers, over as many connections as it takes."""
 
-    def __init__(self, address: str, *, pinned: str, keys: Path, timeout: float, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, address: str, *, pinned: str, keys: Path, timeout: float, say: Callable[[str], None], audit: Audit
+    ) -> None:
         """``pinned``: the coordinator's certificate; ``timeout``: seconds after which ``send`` gives up."""
         host, _, port = address.rpartition(":")
         if not host or not port.isdigit():
             raise InputError(f"--coordinator {address} is not HOST:PORT; use for example example.org:7443")
         self._address, self._endpoint = address, (host.strip("[]"), int(port))
         self._pinned = pinned
-        self._keys, self._timeout, self._say = keys, timeout, say
+        self._keys, self._timeout, self._say, self._audit = keys, timeout, say, audit
         self._channel = self._connect()
 
     def send(self, message: SiteMessage) -> CoordinatorMessage:
@@ -46,7 +49,7 @@ class Link:
         A coordinator that turns the message down, or a certificate that either side turns down, gives Stopped.
         Raises LinkError after the time-out.
         """
-        data, pause, deadline = encode_site(message), FIRST_PAUSE, time.monotonic() + self._timeout
+        data, pause, deadline = self._encode(message), FIRST_PAUSE, time.monotonic() + self._timeout
         while True:
             try:
                 return self._try(data)
@@ -66,7 +69,7 @@ class Link:
     def send_last(self, message: SiteMessage, seconds: float) -> None:
         """Send once, for the other's information; not being heard is no error."""
         try:
-            self._method()(encode_site(message), timeout=seconds)
+            self._method()(self._encode(message), timeout=seconds)
         except grpc.RpcError:
             self._say("the coordinator could not be told")
 
@@ -79,8 +82,27 @@ class Link:
         try:
             answer = self._method()(data, timeout=CALL_SECONDS)
         except grpc.RpcError as error:
-            return Stopped(self._verdict(error))
-        return decode_coordinator(answer)
+            verdict = self._verdict(error)
+            self._audit.received(f"status:{error.code().name.lower()}", (error.details() or "").encode())
+            return Stopped(verdict)
+        return self._decode(answer)
+
+    def _encode(self, message: SiteMessage) -> bytes:
+        """The message as bytes, which stand in the audit log before they leave."""
+        data, about = encode_site(message), subject(message)
+        self._audit.sent(about.kind, data, session=about.session, number=about.number)
+        return data
+
+    def _decode(self, answer: bytes) -> CoordinatorMessage:
+        """What was answered, which stands in the audit log even if it cannot be read."""
+        try:
+            message = decode_coordinator(answer)
+        except PeerError:
+            self._audit.received("unreadable", answer)
+            raise
+        about = subject(message)
+        self._audit.received(about.kind, answer, session=about.session, number=about.number)
+        return message
 
     def _method(self) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
         return self._channel.unary_unary(METHOD, request_serializer=bytes, response_deserializer=bytes)

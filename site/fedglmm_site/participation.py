@@ -21,6 +21,8 @@ class Participation:
     """What a site brings to a fit. Its ``repr`` hides its keys."""
 
     study: Study
+    judged: Study
+    """The study with the disclosure limits that this site enforces, which may be stricter."""
     rows: SiteRows
     signing: SigningIdentity
     policy: Policy
@@ -58,5 +60,5 @@ class Participation:
         )  # fmt: skip
 
     def _agent(self, machine: Site, journal: Journal, link: Link, say: Callable[[str], None]) -> Agent:
-        party = Party(self.study, self.rows, machine, journal.append, say)
+        party = Party(self.judged, self.rows, machine, journal.append, say)
         return Agent(machine.name, party, link)

@@ -1,28 +1,123 @@
-"""The site's own policy file: what this site demands beyond the study."""
+"""The site's own policy file: what this site demands beyond the study. It can be stricter than the study, never looser.
+
+Two keys say that something is accepted which is otherwise refused: ``allow_plain`` and ``repeated_studies``.
+"""
 
 from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from fedglmm_secure.errors import InputError
-from fedglmm_secure.securesum import Policy
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+
+from fedglmm_secure import shell
+from fedglmm_secure.errors import InputError, RefusalError
+from fedglmm_secure.securesum import Policy as SumPolicy
+from fedglmm_secure.securesum.session import SMALLEST_COHORT
+from fedglmm_secure.study import Study
+from fedglmm_secure.study.agreement import used_variables
+from fedglmm_secure.study.problems import nearest
+from fedglmm_secure.wire.terms import max_sums
+
+Whole = Annotated[int, Strict()]
+Protocol = Literal["masking", "paillier", "plain"]
+Family = Literal["binomial", "poisson", "gaussian"]
+
+
+class Policy(BaseModel):
+    """A site's demands; what is None or left out is left to the study."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allow_plain: Annotated[bool, Strict()] = False
+    """Whether sums without protection are accepted where the study names them."""
+    minimum_sites: Annotated[Whole, Field(ge=SMALLEST_COHORT)] = SMALLEST_COHORT
+    protocols: tuple[Protocol, ...] | None = None
+    families: tuple[Family, ...] | None = None
+    forbidden_columns: tuple[Annotated[str, Strict()], ...] = ()
+    minimum_rows: Annotated[Whole, Field(ge=1)] | None = None
+    minimum_cell: Annotated[Whole, Field(ge=1)] | None = None
+    maximum_parameters_per_row: Annotated[float, Field(gt=0, le=1)] | None = None
+    maximum_sums: Annotated[Whole, Field(ge=1)] | None = None
+    """The most sums that a study may ask for in a run."""
+    maximum_studies: Annotated[Whole, Field(ge=1)] | None = None
+    """The most runs of studies that a table may take part in."""
+    repeated_studies: Literal["refuse", "allow"] = "refuse"
+    """Whether another study over nearly the same rows or sites is accepted."""
+
+    def for_sums(self) -> SumPolicy:
+        """What the secure sum's machine enforces by itself."""
+        return SumPolicy(minimum_sites=self.minimum_sites, allow_plain=self.allow_plain)
+
+    def check(self, study: Study) -> None:
+        """Raise RefusalError for what the study says and this site does not accept."""
+        protocol, family, sums = study.security.protocol, study.model.family, max_sums(study)
+        if self.protocols is not None and protocol not in self.protocols:
+            raise _refusal(f"protocol = {protocol!r}", f"protocols = {list(self.protocols)}")
+        if self.families is not None and family not in self.families:
+            raise _refusal(f"family = {family!r}", f"families = {list(self.families)}")
+        forbidden = [name for name in used_variables(study.model, study.formula) if name in self.forbidden_columns]
+        if forbidden:
+            raise _refusal(f"the column {forbidden[0]}", "forbidden_columns never lets it be used")
+        if self.maximum_sums is not None and sums > self.maximum_sums:
+            raise _refusal(f"up to {sums} sums (by model.max_rounds)", f"maximum_sums = {self.maximum_sums}")
+
+    def tighten(self, study: Study) -> Study:
+        """The study by whose disclosure limits this site judges: the stricter of the study's and its own.
+
+        Only for checks: its digest is not that of the study.
+        """
+        limits = study.disclosure.model_dump()
+        for key, stricter in (("minimum_rows", max), ("minimum_cell", max), ("maximum_parameters_per_row", min)):
+            own = getattr(self, key)
+            limits[key] = limits[key] if own is None else stricter(own, limits[key])
+        return study.model_copy(update={"disclosure": limits})
+
+    def demands(self) -> dict[str, Any]:
+        """The keys that differ from the default, for people to read."""
+        return self.model_dump(exclude_defaults=True)
 
 
 def read_policy(path: Path | None) -> Policy:
-    """The policy in a TOML file (``allow_plain``, ``minimum_sites``, both optional), or the default."""
+    """The policy in a TOML file, or the default; InputError names the key that is wrong, and what it may be."""
     if path is None:
         return Policy()
+    text = shell.read_text(path, "a policy file")
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a policy file ({error}); correct it") from error
-    allow_plain, minimum_sites = (
-        data.pop("allow_plain", False),
-        data.pop("minimum_sites", Policy.minimum_sites),
+        return Policy.model_validate(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: is not valid TOML: {error}; correct that line") from None
+    except ValidationError as error:
+        raise InputError(f"{path}: {_sentence(error)}") from None
+
+
+_MEANING = {
+    "allow_plain": "true or false",
+    "minimum_sites": f"a whole number of at least {SMALLEST_COHORT}",
+    "protocols": 'a list of "masking", "paillier" and "plain"',
+    "families": 'a list of "binomial", "poisson" and "gaussian"',
+    "forbidden_columns": "a list of columns in quotes",
+    "minimum_rows": "a whole number of at least 1",
+    "minimum_cell": "a whole number of at least 1",
+    "maximum_parameters_per_row": "a number above 0 and at most 1",
+    "maximum_sums": "a whole number of at least 1",
+    "maximum_studies": "a whole number of at least 1",
+    "repeated_studies": '"refuse" or "allow"',
+}
+"""What each key must be."""
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    key = str(first["loc"][0])
+    if key not in _MEANING:
+        hint = nearest(key, _MEANING) or f"; use {', '.join(_MEANING)}"
+        return f"unknown key {key[:60]!r}{hint}"
+    return f"{key} must be {_MEANING[key]}, not {str(first['input'])[:60]!r}; correct it"
+
+
+def _refusal(asked: str, limit: str) -> RefusalError:
+    return RefusalError(
+        f"the study asks for {asked} and this site's policy says no ({limit}); have the study changed, or the policy"
     )
-    if data:
-        raise InputError(f"{path}: unknown key {next(iter(data))!r}; use allow_plain and minimum_sites")
-    if type(allow_plain) is not bool or type(minimum_sites) is not int:
-        raise InputError(f"{path}: allow_plain must be true or false, and minimum_sites a whole number")
-    return Policy(minimum_sites=minimum_sites, allow_plain=allow_plain)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -16,8 +18,10 @@ import pytest
 
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.approval import approval_path, approve
 from fedglmm_secure.wire.identity import PRIVATE_FILES, Identity
 from tests.programs.lines import Line
+from fedglmm_site.main import main as site_main
 
 DATA = Path(__file__).parents[1] / "data"
 SITES = ("1_UM", "2_IU", "3_UK", "4_Case")
@@ -97,6 +101,36 @@ class Program:
         raise AssertionError(f"never came; stdout: {self.stdout} stderr: {self.stderr}")
 
 
+@dataclass(frozen=True)
+class Called:
+    """How a command ended that ran in this process."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def error(self) -> str:
+        """The one sentence on stderr."""
+        (line,) = self.stderr.strip().splitlines()
+        return line
+
+
+def call_site(*arguments: object) -> Called:
+    """A command of fedglmm-site, run here: a process takes seconds to start."""
+    argv, umask, handler = sys.argv, os.umask(0o077), signal.getsignal(signal.SIGTERM)
+    out, err = io.StringIO(), io.StringIO()
+    sys.argv = ["fedglmm-site", *map(str, arguments)]
+    try:
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            site_main()
+    finally:
+        sys.argv = argv
+        os.umask(umask)
+        signal.signal(signal.SIGTERM, handler)
+    return Called(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
 @dataclass
 class Deployment:
     """Study, keys and tables in one folder; ``coordinator`` and ``site`` start programs."""
@@ -140,12 +174,32 @@ class Deployment:
         fixed = ("--keys", self.keys("coordinator"), "--listen", listen, "--out", self.out("coordinator"))
         return self._start("fedglmm-coordinator", "coordinator", "serve", study, *fixed, *options)
 
+    def approve(self, name: str, study: Path | None = None) -> Path:
+        """The site approves the study as its file is now."""
+        file = study or self.folder / "study.toml"
+        given = approve(
+            Study.parse(file.read_text(), str(file)), name, self.identities[name].signing, datetime.now(UTC)
+        )
+        approval_path(file, name).write_text(given.to_toml())
+        return approval_path(file, name)
+
     def site(
-        self, name: str, address: str, *options: object, study: Path | None = None, keys: str | None = None
+        self,
+        name: str,
+        address: str,
+        *options: object,
+        study: Path | None = None,
+        keys: str | None = None,
     ) -> Program:
+        self.approve(name, study)
         fixed = ("--data", self.table(name), "--keys", self.keys(keys or name))
         where = ("--coordinator", address, "--out", self.out(name))
         return self._start("fedglmm-site", name, "join", study, *fixed, *where, *options)
+
+    def join_here(self, name: str, address: str, *options: object, study: Path | None = None) -> Called:
+        """A join that ends before it connects, in this process, of a study that may not be approved."""
+        fixed = ("--data", self.table(name), "--keys", self.keys(name), "--out", self.out(name))
+        return call_site("join", study or self.folder / "study.toml", *fixed, "--coordinator", address, *options)
 
     def _start(self, program: str, name: str, command: str, study: Path | None, *options: object) -> Program:
         folder = self.folder / "run" / f"{len(self.programs)} {name}"
@@ -172,6 +226,21 @@ def deploy(tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
             if program.process.poll() is None:
                 program.process.kill()
                 program.process.wait()
+
+
+@pytest.fixture(scope="module")
+def finished_fit(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """A deployment whose fit is done, with all that its sites kept."""
+    made = Deployment.make(tmp_path_factory.mktemp("hospitals"))
+    coordinator = made.coordinator()
+    joined = [made.site(name, address_of(coordinator)) for name in SITES]
+    assert [coordinator.end(), *(site.end() for site in joined)] == [0] * 5, coordinator.stderr
+    return made
+
+
+@pytest.fixture
+def steward() -> Callable[..., Called]:
+    return call_site
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def test_the_sites_own_cohort(deploy):
     [
         ("minimum_site = 3", "unknown key 'minimum_site'"),
         ("allow_plain = 1", "true or false"),
-        ("=", "correct it"),
+        ("=", "correct that line"),
     ],
 )
 def test_a_wrong_policy_file(deploy, content, sentence):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from fedglmm_site.audit import verify_log
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "indomethacin"
 STUDY = EXAMPLE / "study.toml"
@@ -73,6 +75,15 @@ def test_what_each_party_kept_is_in_the_folder(over_grpc: tuple[Path, dict], tmp
     transcript = (out / "coordinator" / "transcript.jsonl").read_text().splitlines()
     assert len(transcript) >= 4 * (1 + result["security"]["sums"])
     assert not list(out.rglob("*.key"))
+
+
+def test_the_audit_logs_of_a_rehearsal_verify(over_grpc: tuple[Path, dict]) -> None:
+    out, result = over_grpc
+    for name in result["security"]["bytes_sent_by_site"]:
+        file = out / "sites" / name / "audit.log"
+        lines, _ = verify_log(file, file.read_bytes())
+        sent = sum(int(line.fields["bytes"]) for line in lines if line.direction == "sent")
+        assert sent == result["security"]["bytes_sent_by_site"][name]
 
 
 def test_nothing_of_a_site_is_found_in_the_transcript(over_grpc: tuple[Path, dict]) -> None:

@@ -1,0 +1,230 @@
+"""The audit log of a site: every message in and out, on disk before it counts.
+
+``audit.log`` has one line an entry; ``audit.head`` beside it is the signed end (``fedglmm_secure.wire.audit``). A
+message is written down once: when no answer comes, the very same bytes are sent again without another line.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from fedglmm_secure.errors import InputError, RefusalError
+from fedglmm_secure.securesum import SigningIdentity
+from fedglmm_secure.wire.audit import (
+    COPY_BYTES,
+    Head,
+    Line,
+    check_log,
+    cut_off,
+    genesis,
+    make_line,
+    read_heads,
+    sign_head,
+)
+from fedglmm_secure.wire.messages import CoordinatorMessage, Next, SiteMessage
+from fedglmm_site.disk import append, open_private, overwrite, sync_folder
+
+FORMAT = "fedglmm-audit/1"
+LOG, HEAD = "audit.log", "audit.head"
+
+
+class Audit(Protocol):
+    """Where messages are written down."""
+
+    def sent(self, kind: str, data: bytes, *, session: bytes = b"", number: int = 0) -> None:
+        """Return when it is on disk that ``data`` is about to leave."""
+
+    def received(self, kind: str, data: bytes, *, session: bytes = b"", number: int = 0) -> None:
+        """Return when it is on disk that ``data`` came."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a message is about."""
+
+    kind: str
+    session: bytes = b""
+    number: int = 0
+    """Of the sum; 0 for a message that belongs to none."""
+
+
+def subject(message: SiteMessage | CoordinatorMessage) -> Subject:
+    """The kind of a message in lower case, its session and its sum, as far as it names them."""
+    about = message.request if isinstance(message, Next) else message
+    kind = f"asked:{message.question.kind.replace(' ', '-')}" if isinstance(message, Next) else type(message).__name__
+    return Subject(kind.lower(), getattr(about, "session_id", b""), getattr(about, "number", 0))
+
+
+class AuditLog:
+    """An open audit log; nobody else can write to it meanwhile."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        study_digest: bytes,
+        site: str,
+        signing: SigningIdentity,
+        peer: bytes,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Open or begin the log in ``folder``, and restore a last line that a crash cut off.
+
+        ``peer`` is the DER of the coordinator's certificate. Raises RefusalError when the log was changed, or is
+        another key's, InputError when another program writes to it.
+        """
+        self._path, self._signing, self._now = folder / LOG, signing, now
+        self._study, self._peer = study_digest.hex(), hashlib.sha256(peer).hexdigest()
+        self._file = open_private(self._path)
+        self._head = open_private(folder / HEAD, appending=False)
+        self._copy = 0
+        try:
+            self._lock()
+            sync_folder(folder)
+            self._count, self._last = 0, genesis(self._study, site, signing.public_bytes)
+            restored = self._continue()
+            if self._count == 0:
+                self.note("begun", format=FORMAT, site=site, key=signing.public_bytes.hex())
+            if restored:
+                self.note("repaired", text=restored)
+        except BaseException:
+            self._close()
+            raise
+
+    def sent(self, kind: str, data: bytes, *, session: bytes = b"", number: int = 0) -> None:
+        """Return when it is on disk that ``data`` is about to leave."""
+        self._message("sent", kind, data, session, number)
+
+    def received(self, kind: str, data: bytes, *, session: bytes = b"", number: int = 0) -> None:
+        """Return when it is on disk that ``data`` came."""
+        self._message("received", kind, data, session, number)
+
+    def note(self, kind: str, **fields: str) -> None:
+        """Write what happened here, without a message."""
+        self._append("note", kind, {**fields, "study": self._study})
+
+    def _message(self, direction: str, kind: str, data: bytes, session: bytes, number: int) -> None:
+        fields = {
+            "sum": number or "-",
+            "bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "session": session.hex() or "-",
+            "study": self._study,
+            "coordinator": self._peer,
+        }
+        self._append(direction, kind, fields)
+
+    def _append(self, direction: str, kind: str, fields: dict[str, int | str] | dict[str, str]) -> None:
+        """The head first: a line without its signature must never stand in the log, not even after a crash."""
+        time = self._now().astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+        line = make_line(self._count + 1, time, direction, kind, dict(fields), self._last)
+        self._signed = sign_head(line, self._signing)
+        self._write_head()
+        append(self._file, line.raw)
+        self._count, self._last = line.number, line.digest
+
+    def _write_head(self) -> None:
+        """Over the older of the two copies."""
+        overwrite(self._head, self._copy * COPY_BYTES, self._signed.encode())
+        self._copy = 1 - self._copy
+
+    def _continue(self) -> str:
+        """Take up the log where it ends; what of its last entry a crash had cut off, in words."""
+        content, heads = self._file.read(), self._head.read()
+        if not content and not heads:
+            return ""
+        copies = _read(heads, self._path)
+        head = _latest(copies)
+        missing = cut_off(content, head)
+        lines = _checked(content + missing, head, self._path)
+        if head.public_key != self._signing.public_bytes:
+            raise RefusalError(f"{self._path}: is the audit log of another key; use another --out folder")
+        if missing:
+            append(self._file, missing)
+        self._signed, self._copy = head, 1 - copies.index(head)
+        self._count, self._last = lines[-1].number, lines[-1].digest
+        words = [f"{len(missing)} bytes of the last line were cut off and are restored"] * bool(missing)
+        words += [f"a copy in {HEAD} was cut off and is written again"] * (None in copies)
+        return "; ".join(words)
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{self._path}: another fedglmm-site writes to it; wait until it ends, or use another --out folder"
+            ) from None
+
+    def __enter__(self) -> Self:
+        """The log itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the log; both copies of its head are then the same, and no older one is left."""
+        self._write_head()
+        self._close()
+
+    def _close(self) -> None:
+        self._file.close()
+        self._head.close()
+
+
+def refuse_lost_log(folder: Path) -> None:
+    """Raise RefusalError for a folder whose journal says that sums were answered, and that has no audit log of them."""
+    journal = folder / "journal.jsonl"
+    if journal.exists() and journal.stat().st_size and not (folder / LOG).exists() and not (folder / HEAD).exists():
+        raise RefusalError(
+            f"{folder}: has a journal but no audit log, so the log was removed; keep the folder for whoever looks into "
+            "it, and join with another --out folder"
+        )
+
+
+def verify_log(path: Path, content: bytes) -> tuple[tuple[Line, ...], Head]:
+    """The lines and the head of the log ``path``, whose ``content`` was read; RefusalError says which line is wrong."""
+    try:
+        copies = _read(path.with_name(HEAD).read_bytes(), path)
+    except FileNotFoundError:
+        copies = _read(b"", path)
+    head = _latest(copies)
+    missing, stopped = cut_off(content, head), "if the program runs or was stopped just there, the next join mends it"
+    lines = _checked(content + missing, head, path)
+    if missing:
+        raise RefusalError(f"{path}: line {head.lines} is cut off, {len(missing)} bytes before its end; {stopped}")
+    if None in copies or min(copy.lines for copy in copies if copy is not None) < head.lines - 1:
+        raise RefusalError(f"{path}: all its lines are whole, but one of the two copies in {HEAD} is not; {stopped}")
+    return lines, head
+
+
+def _read(heads: bytes, log: Path) -> tuple[Head | None, Head | None]:
+    if not heads:
+        raise _changed(log, RefusalError(f"{HEAD}, its signed end, is missing beside it: lines may be missing too"))
+    try:
+        return read_heads(heads)
+    except RefusalError as error:
+        raise _changed(log, error) from None
+
+
+def _latest(copies: tuple[Head | None, Head | None]) -> Head:
+    return max((copy for copy in copies if copy is not None), key=lambda copy: copy.lines)
+
+
+def _checked(content: bytes, head: Head, path: Path) -> tuple[Line, ...]:
+    try:
+        return check_log(content, head)
+    except RefusalError as error:
+        raise _changed(path, error) from None
+
+
+def _changed(path: Path, error: RefusalError) -> RefusalError:
+    return RefusalError(
+        f"{path}: {error}; keep the folder for whoever looks into it, and join with another --out folder"
+    )
