@@ -9,9 +9,9 @@ import pandas as pd
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.estimate import FitResult, estimator
 from fedglmm_secure.estimate.newton import Report
+from fedglmm_secure.model.answers import answer
 from fedglmm_secure.rehearsal.source import StudySource, as_study, check_frame
 from fedglmm_secure.study import Study
-from fedglmm_secure.study.site_rows import SiteRows
 
 
 def fit_pooled(study: StudySource, table: pd.DataFrame, *, report: Report = lambda _: None) -> FitResult:
@@ -29,12 +29,12 @@ def fit_pooled(study: StudySource, table: pd.DataFrame, *, report: Report = lamb
         raise InputError(
             'model.selection: "validation" needs the sites, which draw their own rows; use rehearse, or select by "aic"'
         )
-    rows = SiteRows(study, study.pooled_design(table, "the pooled table"), "pooled")
+    design = study.pooled_design(table, "the pooled table")
     questions = estimator(study, report)
     try:
         question = next(questions)
         while True:
-            question = questions.send(rows.answer(question))
+            question = questions.send(answer(question, study.layout, design))
     except StopIteration as end:
         result: FitResult = end.value
     return result.secured("pooled", {}, perf_counter() - began)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from fedglmm_secure.errors import OwnRowsError, PeerError, RefusalError
-from fedglmm_secure.model.answers import Footing, part_of
+from fedglmm_secure.errors import OwnRowsError, PeerError
+from fedglmm_secure.model.answers import Footing
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.description import Description
-from fedglmm_secure.model.design import Layout
 from fedglmm_secure.model.questions import (
     ALL,
     TRAINING,
-    VALIDATION,
     Describe,
     HeldOutLikelihood,
     MarginalDerivatives,
@@ -20,31 +18,28 @@ from fedglmm_secure.model.questions import (
     WorkingDerivatives,
 )
 from fedglmm_secure.ring import Vector
-from fedglmm_secure.study.formula import SITE
-from fedglmm_secure.study.schema import Disclosure
+from fedglmm_secure.study.disclosure import check_declared, check_pooled
 from fedglmm_secure.study.study import Study
 
 MAX_PARAMETER = 1e6
 """In standardised units, where estimates are seldom above 5, and some hundreds for nearly collinear columns."""
-GROUPS_PER_COLUMN = 2
 SMALLEST_WEIGHT = 1e-5
 """Relative to parameters of zero: an outcome of one in 100,000 rows has about four times that."""
 LARGEST_DECIDED_SHARE = 0.05
 ROWS_PER_EFFECTIVE_ROW = 4
 """A small site need not have ``minimum_cell`` effective rows, but a quarter of its rows."""
-_REMEDY = {"parameters": "covariates", "penalties": "penalties, or a larger validation.fraction"}
 
 
 def check_question(study: Study, question: Question, number: int) -> None:
     """Raise RefusalError or PeerError unless this study lets a coordinator ask this question as sum ``number``.
 
-    A fit describes first, once. The pooled disclosure limits are checked with every question after that, on the very
-    description that the other sites of the same sum were told.
+    A fit describes first, once. What the study alone shows to be too much is refused before that; the pooled
+    disclosure limits are checked with every question after it, on the very description that the other sites of the
+    same sum were told.
     """
     if isinstance(question, Describe) != (number == 1):
         raise PeerError(f"the coordinator asks to {question.kind} in sum {number}; only the first sum describes")
-    if study.layout.group == SITE:
-        check_groups(len(study.sites), len(study.layout.columns), study)
+    check_declared(study)
     if isinstance(question, Describe):
         return
     _check_asked(study, question)
@@ -54,11 +49,8 @@ def check_question(study: Study, question: Question, number: int) -> None:
     for theta in thetas:
         _check_parameters(study, theta, len(question.columns), isinstance(question, WorkingDerivatives))
     description = Description.unpack(np.array(question.description), study.layout)
-    check_cells(description, study.layout, study.disclosure)
-    if study.layout.group != SITE:
-        check_groups(description.groups, len(question.columns), study)
-    rows = description.rows * min(_share(study, part) for part in (part_of(question), *_other_parts(study)))
-    check_rows(len(thetas) if held_out else len(thetas[0]), "penalties" if held_out else "parameters", rows, study)
+    released = (len(thetas), "penalties") if held_out else (len(thetas[0]), "parameters")
+    check_pooled(study, description, len(question.columns), *released)
 
 
 def _check_asked(study: Study, question: Question) -> None:
@@ -105,12 +97,6 @@ def _check_parameters(study: Study, theta: tuple[float, ...], columns: int, scal
         )
 
 
-def _share(study: Study, part: str) -> float:
-    """The share of all rows that is expected in a part."""
-    fraction = study.validation.fraction if study.validation is not None else 0.0
-    return {ALL: 1.0, TRAINING: 1.0 - fraction, VALIDATION: fraction}[part]
-
-
 def check_footing(study: Study, at: Footing) -> None:
     """Raise OwnRowsError when a site's answer would rest on too few of its rows.
 
@@ -139,48 +125,4 @@ def check_plausible(description: Description, own_rows: float, own_counts: Vecto
     if own_rows > description.rows or (own_counts > description.level_counts + 0.5).any():
         raise PeerError(
             "the coordinator's pooled description counts fewer rows than this site alone has; do not trust it"
-        )
-
-
-def _other_parts(study: Study) -> tuple[str, ...]:
-    """Whose derivatives can be had by subtraction: those of the training rows from those of all."""
-    return (TRAINING, VALIDATION) if study.validation is not None else ()
-
-
-def check_cells(description: Description, layout: Layout, disclosure: Disclosure) -> None:
-    """Raise RefusalError for a non-empty cell of the outcome or of a covariate level below ``minimum_cell``."""
-    if description.rows < 1:
-        raise RefusalError("the pooled tables hold no complete row; there is nothing to fit")
-    for level, count in zip(layout.levels, description.level_counts.tolist(), strict=True):
-        if 0 < round(count) < disclosure.minimum_cell:
-            raise RefusalError(
-                f"{level} occurs in fewer than minimum_cell = {disclosure.minimum_cell} rows of the pooled data; "
-                "merge this level with another, or leave the variable out"
-            )
-
-
-def check_groups(groups: float, columns: int, study: Study) -> None:
-    """Raise RefusalError when the sums of a linear mixed model would determine each group's own averages.
-
-    Its Hessian at any parameters is a combination of the same outer products, one a group, with weights that depend on
-    Lambda: from a few evaluations they can be told apart while groups are few beside columns (docs/threat-model.md).
-    """
-    linear = study.model.family == "gaussian" or study.model.method == "pql"
-    if not linear or not study.layout.terms or study.disclosure.few_groups == "allow":
-        return
-    if groups * len(study.layout.terms) < GROUPS_PER_COLUMN * columns:
-        raise RefusalError(
-            f"{groups:.0f} groups are few beside {columns} columns: the sums of a linear mixed model would let each "
-            'group\'s averages be computed; use fewer covariates, or set disclosure.few_groups = "allow" if every site '
-            "may accept it"
-        )
-
-
-def check_rows(count: int, what: str, rows: float, study: Study) -> None:
-    """Raise RefusalError when ``rows`` are too few, by ``maximum_parameters_per_row``, for what would be released."""
-    limit = study.disclosure.maximum_parameters_per_row
-    if count > limit * rows:
-        raise RefusalError(
-            f"the model has {count} {what} for {rows:.0f} pooled rows, more than "
-            f"maximum_parameters_per_row = {limit:g} allows; use fewer {_REMEDY[what]}"
         )

@@ -236,10 +236,13 @@ class Security(Table):
 
 
 class Disclosure(Table):
-    """``[disclosure]``: what every site enforces before anything is fitted."""
+    """``[disclosure]``: what every site enforces before anything is fitted. The defaults are DataSHIELD's."""
 
     minimum_cell: Annotated[Whole, AfterValidator(_between(1, 1_000_000))] = 3
+    minimum_rows: Annotated[Whole, AfterValidator(_between(1, 1_000_000_000))] = 3
     maximum_parameters_per_row: Annotated[Real, AfterValidator(_between(1e-6, 1))] = 0.33
+    maximum_levels: Annotated[Whole, AfterValidator(_between(2, MAX_LEVELS))] = 40
+    maximum_levels_per_row: Annotated[Real, AfterValidator(_between(1e-6, 1))] = 0.33
     few_groups: Literal["refuse", "allow"] = "refuse"
     """Whether a linear mixed model may be fitted to so few groups that its sums determine each group's averages."""
 

@@ -9,6 +9,7 @@ from fedglmm_secure.model.answers import answer, footing, part_of
 from fedglmm_secure.model.description import Description
 from fedglmm_secure.model.questions import ALL, TRAINING, Describe, MarginalDerivatives, Question
 from fedglmm_secure.ring import Vector
+from fedglmm_secure.study.disclosure import check_local
 from fedglmm_secure.study.guard import check_footing, check_plausible
 from fedglmm_secure.study.split import DividableDesign
 from fedglmm_secure.study.study import Study
@@ -18,7 +19,11 @@ class SiteRows:
     """The complete rows of one site, and the training and validation rows that it draws when the study has them."""
 
     def __init__(self, study: Study, design: DividableDesign, site: str) -> None:
-        """Draw the parts, if the study chooses its penalty by validation."""
+        """Draw the parts, if the study chooses its penalty by validation.
+
+        Raises RefusalError when the study asks for more than its disclosure limits let this site tell.
+        """
+        check_local(study, design, site)
         self.design = design
         self._study, self._layout = study, study.layout
         self._asked: dict[tuple[float, ...], str] = {}

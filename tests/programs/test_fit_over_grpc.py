@@ -67,10 +67,20 @@ def test_sites_wait_for_a_coordinator_that_starts_later(deploy, sites):
 
 
 def test_plain_when_the_study_and_every_site_allow_it(deploy, sites, address):
-    deployment = deploy(security__protocol="plain")
+    deployment = deploy(security__protocol="plain", study__rehearsal_of="0" * 64)
     policy = deployment.folder / "policy.toml"
     policy.write_text("allow_plain = true\n")
     coordinator = deployment.coordinator("--quiet")
     joined = [deployment.site(name, address(coordinator), "--policy", policy, "--quiet") for name in sites]
     assert [coordinator.end(), *(site.end() for site in joined)] == [0] * 5
     assert {site.stdout + site.stderr for site in joined} == {""}
+
+
+def test_plain_sums_show_a_site_so_its_own_counts_must_pass(deploy):
+    """Three patients would be plain to see; a rehearsal, whose tables are all of one user, is excepted (above)."""
+    deployment = deploy(security__protocol="plain")
+    policy = deployment.folder / "policy.toml"
+    policy.write_text("allow_plain = true\n")
+    site = deployment.site("4_Case", "127.0.0.1:9", "--policy", policy)
+    assert site.end() == 3
+    assert "6 parameters for 3 own rows" in site.error
