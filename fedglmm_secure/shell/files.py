@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from fedglmm_secure.errors import InputError
+from fedglmm_secure.shell.passphrase import read_passphrase, refuse_shared
 from fedglmm_secure.study import Study
-from fedglmm_secure.wire.identity import PRIVATE_FILES, SIGNING_KEY, TLS_CERTIFICATE, TLS_KEY, Identity
+from fedglmm_secure.wire.identity import (
+    PRIVATE_FILES,
+    SIGNING_KEY,
+    TLS_CERTIFICATE,
+    TLS_KEY,
+    Identity,
+    is_encrypted,
+)
 
 
 def read_study(path: Path) -> Study:
@@ -31,9 +41,16 @@ def read_bytes(path: Path, kind: str) -> bytes:
         raise InputError(f"{path}: cannot be read as {kind}: {error.strerror}; check the path") from None
 
 
-def read_identity(folder: Path) -> Identity:
-    """The identity in a keys folder; InputError for a missing file, or a private one that others can read."""
-    return Identity(*(_read_key(folder / name) for name in (SIGNING_KEY, TLS_KEY, TLS_CERTIFICATE)))
+def read_identity(folder: Path, passphrase_file: Path | None = None) -> Identity:
+    """The identity in a keys folder; the passphrase of encrypted keys is read or asked for (``passphrase``).
+
+    InputError for a missing file, a private one that others can read, or a passphrase that does not fit.
+    """
+    own = Identity(*(_read_key(folder / name) for name in (SIGNING_KEY, TLS_KEY, TLS_CERTIFICATE)))
+    if any(map(is_encrypted, (own.signing_key_pem, own.tls_key_pem))):
+        own = replace(own, passphrase=read_passphrase(folder, passphrase_file))
+        _ = own.signing, own.clear_tls_key  # a wrong passphrase must show at once
+    return own
 
 
 def write_identity(folder: Path, own: Identity) -> None:
@@ -48,10 +65,26 @@ def write_identity(folder: Path, own: Identity) -> None:
             file.write(content)
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Put ``text`` in the place of a file's content, all of it or nothing, whatever happens meanwhile."""
+    target = path.resolve()
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, target.stat().st_mode & 0o777)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
 def _read_key(path: Path) -> bytes:
     try:
-        if path.name in PRIVATE_FILES and path.stat().st_mode & 0o077:
-            raise InputError(f"{path}: can be read by others than its owner; run `chmod 600 {path}`")
+        if path.name in PRIVATE_FILES:
+            refuse_shared(path)
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; make keys with `fedglmm keys new`") from None

@@ -64,7 +64,7 @@ def _to_numbers(column: pd.Series, where: str) -> tuple[Vector, Mask]:
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
         return numbers, np.isnan(numbers)
     codes, words = _factorize(column, where)
-    parsed = [_TRUTH[word] if word in _TRUTH else _number(word) for word in words]
+    parsed = [_TRUTH[word] if word in _TRUTH else number_of(word) for word in words]
     bad = np.array([value is None for value in parsed] + [False])[codes]
     if bad.any():
         example = words[codes[int(np.argmax(bad))]]
@@ -75,7 +75,7 @@ def _to_numbers(column: pd.Series, where: str) -> tuple[Vector, Mask]:
     return values[codes], codes == -1
 
 
-def _number(word: str) -> float | None:
+def number_of(word: str) -> float | None:
     """The number that a word is; ``1_000``, which Python would take, is not one in a table."""
     try:
         number = None if "_" in word else float(word)

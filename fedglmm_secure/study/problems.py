@@ -29,9 +29,10 @@ def problem(sentence: str, key: str = "") -> PydanticCustomError:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """``; did you mean ...?`` when one of ``known`` is close to ``name``, else nothing."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean `{close[0]}`?" if close else ""
+    """``; did you mean ...?`` when one of ``known`` is close to ``name``, whatever the case, else nothing."""
+    lower = {one.lower(): one for one in known}
+    close = get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
+    return f"; did you mean `{lower[close[0]]}`?" if close else ""
 
 
 def sentence_of(error: ValidationError, root: type[BaseModel]) -> str:

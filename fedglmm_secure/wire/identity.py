@@ -2,7 +2,8 @@
 key.
 
 The certificate is self-signed and pinned by the study, so its dates carry no meaning: it never expires, and a
-lost key is replaced by a new version of the study.
+lost key is replaced by a new version of the study. Private keys may be encrypted with a passphrase (PKCS #8); they are
+decrypted in memory only.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from datetime import UTC, datetime
 
 import tomli_w
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -44,22 +48,27 @@ _NO_EXPIRY = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Identity:
-    """What a party keeps: the contents of its key files. Its ``repr`` hides them."""
+    """What a party keeps: the contents of its key files, encrypted where the files are. Its ``repr`` hides them."""
 
     signing_key_pem: bytes = field(repr=False)
     tls_key_pem: bytes = field(repr=False)
     certificate_pem: bytes = field(repr=False)
+    passphrase: bytes | None = field(default=None, repr=False)
+    """What the private keys are encrypted with."""
 
     @property
     def signing(self) -> SigningIdentity:
         """The signing key; InputError when the file is not an Ed25519 private key in PEM."""
-        try:
-            key = load_pem_private_key(self.signing_key_pem, password=None)
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{SIGNING_KEY} is not a private key in PEM; make one with `fedglmm keys new`") from error
+        key = _load_key(self.signing_key_pem, SIGNING_KEY, self.passphrase)
         if not isinstance(key, Ed25519PrivateKey):
             raise InputError(f"{SIGNING_KEY} is not an Ed25519 key; make one with `fedglmm keys new`")
         return SigningIdentity(key)
+
+    @property
+    def clear_tls_key(self) -> bytes:
+        """The TLS key in PEM without encryption, as gRPC takes it: never to be written anywhere."""
+        key = _load_key(self.tls_key_pem, TLS_KEY, self.passphrase)
+        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     @property
     def public_key(self) -> str:
@@ -82,11 +91,18 @@ class Identity:
         }
 
 
-def generate() -> Identity:
-    """A new identity, from the operating system's randomness."""
+def generate(passphrase: bytes | None = None) -> Identity:
+    """A new identity, from the operating system's randomness; its private keys encrypted with ``passphrase``."""
     signing, tls = Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
-    pem = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return Identity(signing.private_bytes(*pem), tls.private_bytes(*pem), _self_signed(tls).public_bytes(Encoding.PEM))
+    protection = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+    pem = (Encoding.PEM, PrivateFormat.PKCS8, protection)
+    certificate = _self_signed(tls).public_bytes(Encoding.PEM)
+    return Identity(signing.private_bytes(*pem), tls.private_bytes(*pem), certificate, passphrase)
+
+
+def is_encrypted(pem: bytes) -> bool:
+    """Whether a private key's file needs a passphrase."""
+    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem
 
 
 def certificate_der(pem: str | bytes) -> bytes:
@@ -96,6 +112,16 @@ def certificate_der(pem: str | bytes) -> bytes:
     except ValueError as error:
         raise InputError("a certificate in the study is not in PEM; add the site again from its public.toml") from error
     return loaded.public_bytes(Encoding.DER)
+
+
+def _load_key(pem: bytes, name: str, passphrase: bytes | None) -> PrivateKeyTypes:
+    encrypted = is_encrypted(pem)
+    try:
+        return load_pem_private_key(pem, password=passphrase if encrypted else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        wrong = "cannot be decrypted with this passphrase; give the one that it was made with"
+        remedy = wrong if encrypted else "is not a private key in PEM; make one with `fedglmm keys new`"
+        raise InputError(f"{name} {remedy}") from None
 
 
 def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
