@@ -138,7 +138,7 @@ def parameters(study: Study) -> int:
 def declared_checks(study: Study) -> Iterator[Check]:
     """The checks that need no data: declared levels and, where the site is the group, the roster."""
     limit = study.disclosure.maximum_levels
-    for name, levels in _factors(study):
+    for name, levels in factors(study):
         yield Check(
             f"levels of {name}",
             f"{levels}",
@@ -191,7 +191,7 @@ def _level_checks(study: Study, counts: _Counts) -> Iterator[Check]:
             f"{level} occurs in fewer than minimum_cell = {smallest} rows of the {counts.whose} data; "
             "merge this level with another, or leave the variable out",
         )
-    for name, levels in _factors(study):
+    for name, levels in factors(study):
         yield Check(
             f"levels of {name} a row",
             f"{levels} levels for {counts.rows:.0f} rows {counts.place}",
@@ -236,8 +236,8 @@ def _parts(study: Study) -> tuple[str, ...]:
     return (ALL, TRAINING, VALIDATION) if study.validation is not None else (ALL,)
 
 
-def _factors(study: Study) -> Iterator[tuple[str, int]]:
-    """The outcome and the covariates that have levels, and how many."""
+def factors(study: Study) -> Iterator[tuple[str, int]]:
+    """The outcome and the covariates that have levels, and how many, in the order of ``Layout.levels``."""
     for name in (study.formula.response, *study.plan.covariates):
         levels = study.variables[name].levels
         if levels is not None:

@@ -152,6 +152,7 @@ def test_mistakes_in_optional_tables(text, table, sentence):
     ("formula", "sentence"),
     [
         ("y ~ agee + (1 | site)", "model.formula: `agee` is not declared; did you mean `age`?"),
+        ("y ~ AGE + (1 | site)", "model.formula: `AGE` is not declared; did you mean `age`?"),
         ("y ~ zzz + (1 | site)", "`zzz` is not declared; add a table [variables.zzz]"),
         ("y ~ log(agee) + (1 | site)", "`agee` is not declared"),
         ("z ~ age + (1 | site)", "`z` is not declared"),
