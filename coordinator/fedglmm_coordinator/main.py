@@ -18,6 +18,8 @@ from fedglmm_coordinator.transcript import Transcript
 from fedglmm_secure import shell
 from fedglmm_secure.errors import LinkError
 from fedglmm_secure.estimate import FitResult, estimator
+from fedglmm_secure.study import Study
+from fedglmm_secure.wire.identity import Identity
 from fedglmm_secure.wire.messages import Finished
 
 CLOSING_SECONDS = 15.0
@@ -37,6 +39,7 @@ def serve(
     keys: Annotated[Path, typer.Option(metavar="DIR", help="Folder with the coordinator's keys.")],
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for result.json and transcript.jsonl.")],
+    passphrase_file: shell.PassphraseFile = None,
     timeout: Annotated[float, typer.Option(help="Seconds without progress before it gives up.")] = 3600.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
     debug: shell.Debug = False,
@@ -47,7 +50,8 @@ def serve(
 
     Example: fedglmm-coordinator serve study.toml --keys keys --listen 0.0.0.0:7443 --out run1
     """
-    if asyncio.run(_serve(study, keys, listen, out, timeout, shell.speaker(quiet=quiet))):
+    approved, identity = shell.read_study(study), shell.read_identity(keys, passphrase_file)
+    if asyncio.run(_serve(approved, identity, listen, out, timeout, shell.speaker(quiet=quiet))):
         raise typer.Exit(shell.INTERRUPTED)
 
 
@@ -56,9 +60,8 @@ def main() -> None:
     shell.run(app, "fedglmm-coordinator")
 
 
-async def _serve(study_path: Path, keys: Path, listen: str, out: Path, timeout: float, say: shell.Say) -> bool:
+async def _serve(study: Study, identity: Identity, listen: str, out: Path, timeout: float, say: shell.Say) -> bool:
     """Serve one fit; whether it was interrupted. Raises the error that ended it."""
-    study, identity = shell.read_study(study_path), shell.read_identity(keys)
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     summaries: list[str] = []

@@ -27,6 +27,7 @@ from fedglmm_secure.ring import Vector
 from fedglmm_secure.securesum import Policy, Site
 from fedglmm_secure.shell import write_identity
 from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.certificates import coordinator_trust
 from fedglmm_secure.wire.messages import Next, Stopped
 from fedglmm_secure.wire.terms import terms_of
 from fedglmm_site.journal import Journal
@@ -105,7 +106,7 @@ async def _run(study: Study, own: identity.Identity, folder: Path, numbers: int)
 def _take_part(study: Study, name: str, folder: Path, address: str, numbers: int, barrier: threading.Barrier) -> float:
     """One site's part in every sum; bytes a sum."""
     own = folder / name
-    link = Link(address, pinned=study.coordinator.certificate or "", keys=own, timeout=30.0, say=lambda _: None)
+    link = _link(study, own, address)
     barrier.wait()
     values, slots = np.random.default_rng(0).normal(size=numbers), tuple(map(str, range(numbers)))
     signing = _identity(own).signing
@@ -140,9 +141,14 @@ async def _empty_server(study: Study, own: identity.Identity) -> tuple[grpc.aio.
     return server, f"127.0.0.1:{port}"
 
 
+def _link(study: Study, keys: Path, address: str) -> Link:
+    trust = coordinator_trust(study)
+    return Link(address, pinned=trust, keys=keys, identity=_identity(keys), timeout=30.0, say=lambda _: None)
+
+
 def _empty_round_trips(study: Study, address: str, keys: Path) -> list[float]:
     """Seconds of calls of the method that does nothing."""
-    link = Link(address, pinned=study.coordinator.certificate or "", keys=keys, timeout=30.0, say=lambda _: None)
+    link = _link(study, keys, address)
     call = link._channel.unary_unary("/none/Empty", request_serializer=bytes, response_deserializer=bytes)
     times = []
     for _ in range(SUMS):

@@ -67,6 +67,7 @@ def check_roster(sites: Sequence[Site]) -> None:
     _distinct("name", sites)
     _distinct("public_key", sites)
     _distinct("certificate", sites)
+    _distinct("certificate_name", sites)
 
 
 def used_variables(model: Model, formula: Formula) -> tuple[str, ...]:

@@ -174,7 +174,7 @@ class Study(Table):
         if protocol is not None:
             data["security"]["protocol"] = protocol
         if coordinator_certificate is not None:
-            data["coordinator"]["certificate"] = coordinator_certificate
+            data["coordinator"] = {"certificate": coordinator_certificate}
         if rehearsal_of is not None:
             data["study"]["rehearsal_of"] = rehearsal_of
         entries = {site["name"]: site for site in data["sites"]}

@@ -6,17 +6,19 @@ import contextlib
 import json
 import secrets
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fedglmm_secure import shell
-from fedglmm_secure.errors import InputError, RefusalError
+from fedglmm_secure.errors import RefusalError
 from fedglmm_secure.estimate.local import local_report
 from fedglmm_secure.securesum import Site
 from fedglmm_secure.study import Study, parse_table
 from fedglmm_secure.study.site_rows import SiteRows
+from fedglmm_secure.wire.certificates import Trust, coordinator_trust, out_of_date, site_trusts
 from fedglmm_secure.wire.identity import Identity, certificate_der
 from fedglmm_secure.wire.terms import terms_of
 from fedglmm_site.agent import Agent
@@ -42,6 +44,7 @@ def join(
         "fedglmm-site"
     ),
     policy: Annotated[Path | None, typer.Option(metavar="FILE", help="This site's own policy (TOML).")] = None,
+    passphrase_file: shell.PassphraseFile = None,
     timeout: Annotated[float, typer.Option(help="Seconds without the coordinator before it gives up.")] = 3600.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No output but errors.")] = False,
     debug: shell.Debug = False,
@@ -55,13 +58,14 @@ def join(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     say = shell.speaker(quiet=quiet)
-    approved, identity, own_policy = shell.read_study(study), shell.read_identity(keys), read_policy(policy)
+    approved, own_policy = shell.read_study(study), read_policy(policy)
+    identity = shell.read_identity(keys, passphrase_file)
     out.mkdir(parents=True, exist_ok=True)
     with Journal(out / "journal.jsonl") as journal:
         site = Site(terms_of(approved), identity.signing, own_policy, secrets.token_bytes, journal.records)
-        pinned = _check_certificates(approved, study, site.name, identity)
+        pinned = _check_certificates(approved, site.name, identity)
         design = approved.design(parse_table(data.name, shell.read_bytes(data, "a table")), site.name, str(data))
-        link = Link(coordinator, pinned=pinned, keys=keys, timeout=timeout, say=say)
+        link = Link(coordinator, pinned=pinned, keys=keys, identity=identity, timeout=timeout, say=say)
         with contextlib.closing(link):
             finished = Agent(
                 approved, SiteRows(approved, design, site.name), site, link=link, journal=journal, say=say
@@ -78,14 +82,14 @@ def main() -> None:
     shell.run(app, "fedglmm-site")
 
 
-def _check_certificates(study: Study, path: Path, name: str, identity: Identity) -> str:
-    """The coordinator's pinned certificate, once this site's own is found to be the roster's."""
-    if study.coordinator.certificate is None:
-        raise InputError(f"{path}: has no coordinator certificate; the study's author adds it under [coordinator]")
-    own = next(site.certificate for site in study.sites if site.name == name)
-    if own is None or certificate_der(own) != certificate_der(identity.certificate_pem):
+def _check_certificates(study: Study, name: str, identity: Identity) -> Trust:
+    """By which certificate the coordinator is known, once this site's own is found to be the roster's and in date."""
+    own = certificate_der(identity.certificate_pem)
+    if not site_trusts(study)[name].knows(own):
         raise RefusalError(
             f"the certificate in --keys is not the one that the study's roster has for {name}; join with the keys "
             "whose public.toml is in the study"
         )
-    return study.coordinator.certificate
+    if fault := out_of_date(own, datetime.now(UTC)):
+        raise RefusalError(f"this site's certificate in --keys {fault}; renew it")
+    return coordinator_trust(study)

@@ -252,7 +252,8 @@ def test_warnings(study_of):
     keys = {
         name: (key(number), PEM.replace("TU", f"T{number}")) for number, name in enumerate(["north", "south", "west"])
     }
-    assert study_of(used).replaced(identities=keys).warnings() == ()
+    complete = study_of(used).replaced(identities=keys, coordinator_certificate=PEM)
+    assert complete.warnings() == ()
     (without_keys,) = study_of(used).warnings()
     assert without_keys.startswith("sites: north, south, west are without a public_key or certificate")
     unused = study_of("y ~ rx + hmo + visits + (1 | site)").warnings()[0]
