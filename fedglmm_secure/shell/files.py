@@ -44,12 +44,15 @@ def read_bytes(path: Path, kind: str) -> bytes:
 def read_identity(folder: Path, passphrase_file: Path | None = None) -> Identity:
     """The identity in a keys folder; the passphrase of encrypted keys is read or asked for (``passphrase``).
 
-    InputError for a missing file, a private one that others can read, or a passphrase that does not fit.
+    InputError for a missing or broken file, a private one that others can read, or a passphrase that does not fit.
     """
     own = Identity(*(_read_key(folder / name) for name in (SIGNING_KEY, TLS_KEY, TLS_CERTIFICATE)))
     if any(map(is_encrypted, (own.signing_key_pem, own.tls_key_pem))):
         own = replace(own, passphrase=read_passphrase(folder, passphrase_file))
-        _ = own.signing, own.clear_tls_key  # a wrong passphrase must show at once
+    try:
+        own.check()
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from None
     return own
 
 

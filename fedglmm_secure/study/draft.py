@@ -94,7 +94,7 @@ def _variables(request: Request, formula: Formula) -> Iterator[tuple[str, Type |
     if request.trials:
         roles[formula.response] = "count"
     for term in formula.random:
-        if term.group != SITE:
+        if term.group not in (SITE, formula.response):
             roles[term.group] = "group"
     for role, extra in _EXTRA.items():
         if name := getattr(request, role):

@@ -57,6 +57,8 @@ def set_coordinator(text: str, source: str, keys: Keys, *, replace: bool = False
     """``text`` with the coordinator's certificate; InputError for another one in its place, unless ``replace``."""
     study = Study.parse(text, source)
     kept = {key: value for key, value in keys.items() if key in _COORDINATORS}
+    if not kept:
+        raise InputError("the public.toml has no certificate, which is how the sites know a coordinator; give its own")
     before = study.coordinator.model_dump(exclude_none=True)
     if before and before != Coordinator(**kept).model_dump(exclude_none=True) and not replace:
         raise InputError(f"{source}: already has a coordinator; give --replace to put this one in its place")

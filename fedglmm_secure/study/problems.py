@@ -37,7 +37,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def sentence_of(error: ValidationError, root: type[BaseModel]) -> str:
     """One sentence for all mistakes in a file: the first in full, the keys of the others after it."""
-    details = error.errors(include_url=False)
+    # a misspelt key is the reason why another is missing
+    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     first, *others = ((_key(detail), _sentence(detail, root)) for detail in details)
     more = list(dict.fromkeys(key for key, _ in others if key != first[0]))
     also = f" (also wrong: {', '.join(more)})" if more else ""

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import NameOID
@@ -80,6 +81,15 @@ class Identity:
         """The TLS certificate in PEM, as the study has it."""
         return self.certificate_pem.decode()
 
+    def check(self) -> None:
+        """Raise InputError for a key that is none, or cannot be decrypted, or a certificate of another key."""
+        _ = self.signing
+        own = x509.load_der_x509_certificate(certificate_der(self.certificate_pem)).public_key()
+        public = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        key = _load_key(self.tls_key_pem, TLS_KEY, self.passphrase)
+        if own.public_bytes(*public) != key.public_key().public_bytes(*public):
+            raise InputError(f"{TLS_KEY} and {TLS_CERTIFICATE} are not of one pair; put back the ones made together")
+
     def files(self) -> dict[str, bytes]:
         """Name and content of the files of a keys folder; those in PRIVATE_FILES need mode 600."""
         public = {"public_key": self.public_key, "certificate": self.certificate}
@@ -110,7 +120,9 @@ def certificate_der(pem: str | bytes) -> bytes:
     try:
         loaded = x509.load_pem_x509_certificate(pem.encode() if isinstance(pem, str) else pem)
     except ValueError as error:
-        raise InputError("a certificate in the study is not in PEM; add the site again from its public.toml") from error
+        raise InputError(
+            "a certificate is not in PEM; copy it again from the public.toml of the party it is of"
+        ) from error
     return loaded.public_bytes(Encoding.DER)
 
 

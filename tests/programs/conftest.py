@@ -46,12 +46,15 @@ def write_keys(folder: Path, own: Identity) -> Path:
 class Program:
     """A running program whose output is kept in files."""
 
-    def __init__(self, folder: Path, name: str, *arguments: object) -> None:
+    def __init__(self, folder: Path, name: str, *arguments: object, environment: dict[str, str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._out, self._err = folder / "stdout", folder / "stderr"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             command = [str(PROGRAMS / name), *map(str, arguments)]
-            self.process = subprocess.Popen(command, stdout=out, stderr=err, cwd=folder, env=os.environ)
+            env = {**os.environ, **(environment or {})}
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=folder, env=env
+            )
 
     def first_line(self) -> str:
         return self._await(lambda: self.stdout.splitlines()[0] if "\n" in self.stdout else None)
@@ -144,6 +147,11 @@ class Deployment:
         fixed = ("--data", self.table(name), "--keys", self.keys(keys or name))
         where = ("--coordinator", address, "--out", self.out(name))
         return self._start("fedglmm-site", name, "join", study, *fixed, *where, *options)
+
+    def program(self, name: str, *arguments: object, environment: dict[str, str] | None = None) -> Program:
+        """Any program, in the deployment's folder."""
+        self.programs.append(Program(self.folder, name, *arguments, environment=environment))
+        return self.programs[-1]
 
     def _start(self, program: str, name: str, command: str, study: Path | None, *options: object) -> Program:
         folder = self.folder / "run" / f"{len(self.programs)} {name}"

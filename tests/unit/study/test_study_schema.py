@@ -60,7 +60,7 @@ def test_sites_are_sorted_by_name(study_of):
         ('id = "trial"', 'id = "a/b"', "study.id: must be 1 to 64 letters"),
         ('id = "trial"', "id = 3", "study.id: must be text in quotes, not 3"),
         ("[study]", "[[study]]", "study: must be a table"),
-        ("[study]", "[stady]", "study: is missing; add it (also wrong: stady)"),
+        ("[study]", "[stady]", "stady: is not a key of the study file; did you mean `study`? (also wrong: study)"),
         (
             "range = [20, 80]",
             "",
