@@ -142,21 +142,35 @@ class Deployment:
         return self._start("fedglmm-coordinator", "coordinator", "serve", study, *fixed, *options)
 
     def site(
-        self, name: str, address: str, *options: object, study: Path | None = None, keys: str | None = None
+        self,
+        name: str,
+        address: str,
+        *options: object,
+        study: Path | None = None,
+        keys: str | None = None,
+        environment: dict[str, str] | None = None,
     ) -> Program:
         fixed = ("--data", self.table(name), "--keys", self.keys(keys or name))
         where = ("--coordinator", address, "--out", self.out(name))
-        return self._start("fedglmm-site", name, "join", study, *fixed, *where, *options)
+        return self._start("fedglmm-site", name, "join", study, *fixed, *where, *options, environment=environment)
 
-    def program(self, name: str, *arguments: object, environment: dict[str, str] | None = None) -> Program:
+    def program(self, name: str, *arguments: object) -> Program:
         """Any program, in the deployment's folder."""
-        self.programs.append(Program(self.folder, name, *arguments, environment=environment))
+        self.programs.append(Program(self.folder, name, *arguments))
         return self.programs[-1]
 
-    def _start(self, program: str, name: str, command: str, study: Path | None, *options: object) -> Program:
+    def _start(
+        self,
+        program: str,
+        name: str,
+        command: str,
+        study: Path | None,
+        *options: object,
+        environment: dict[str, str] | None = None,
+    ) -> Program:
         folder = self.folder / "run" / f"{len(self.programs)} {name}"
         arguments = (command, study or self.folder / "study.toml", *options)
-        self.programs.append(Program(folder, program, *arguments))
+        self.programs.append(Program(folder, program, *arguments, environment=environment))
         return self.programs[-1]
 
 
