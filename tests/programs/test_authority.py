@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
@@ -30,6 +30,8 @@ from fedglmm_secure.wire.identity import Identity, certificate_der
 from fedglmm_secure.wire.messages import Wait
 from fedglmm_secure.wire.terms import terms_of
 from fedglmm_site.handshake import certificate_fault
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 NOW = datetime.now(UTC)
 NAMES = {"1_UM": "fit.um.example", "coordinator": "fit.example.org"}
@@ -51,9 +53,11 @@ class Authority:
     def pem(self) -> str:
         return self.certificate.public_bytes(Encoding.PEM).decode()
 
-    def issue(self, own: Identity, name: str | None, days: tuple[int, int] = (-1, 30)) -> Identity:
+    def issue(
+        self, own: Identity, name: str | None, days: tuple[int, int] = (-1, 30), key: Key | None = None
+    ) -> Identity:
         """The identity with a TLS key and certificate from this authority."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         certificate = sign("server", key, self, name=name, days=days)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return replace(own, tls_key_pem=pem, certificate_pem=certificate.public_bytes(Encoding.PEM))
@@ -61,7 +65,7 @@ class Authority:
 
 def sign(
     subject: str,
-    key: ec.EllipticCurvePrivateKey,
+    key: Key,
     by: Authority | None,
     *,
     name: str | None = None,
@@ -163,6 +167,8 @@ def test_a_renewed_certificate_needs_no_new_study(certified, tmp_path: Path) -> 
     own = deployment.identities["1_UM"]
     assert call(deployment, own, tmp_path)[0] == "OK"
     assert call(deployment, ISSUING.issue(own, NAMES["1_UM"]), tmp_path)[0] == "OK"
+    rsa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    assert call(deployment, ISSUING.issue(own, NAMES["1_UM"], key=rsa_key), tmp_path)[0] == "OK"
     with_capitals = ISSUING.issue(own, NAMES["1_UM"].upper())
     assert call(deployment, with_capitals, tmp_path)[0] == "OK"
 
@@ -184,7 +190,7 @@ def test_another_authority_vouches_for_nobody(certified, tmp_path: Path, authori
 
 
 def test_a_pinned_certificate_issues_nothing(certified, tmp_path: Path) -> None:
-    """The other sites' certificates are roots of TLS too, which lets this pass; who it is decides the authority alone."""
+    """The other sites' certificates are roots of TLS too, which lets this pass: who it is, the authority alone says."""
     deployment = certified()
     pinned = deployment.identities["2_IU"]
     key = ec.generate_private_key(ec.SECP256R1())
