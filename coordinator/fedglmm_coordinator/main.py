@@ -36,6 +36,7 @@ def serve(
         Path | None,
         typer.Option(metavar="DIR", help="Folder for result.json and transcript.jsonl [default: that of --store]."),
     ] = None,
+    passphrase_file: shell.PassphraseFile = None,
     timeout: Annotated[float, typer.Option(help="Seconds without progress before it gives up.")] = 3600.0,
     patience: Annotated[
         float, typer.Option(help="Seconds a sum waits for a site before it goes on without it, where the study allows.")
@@ -55,7 +56,7 @@ def serve(
     folder = out if out is not None else cast("Path", store).parent
     folder.mkdir(parents=True, exist_ok=True)
     say = shell.speaker(quiet=quiet)
-    given, identity = shell.read_study(study), shell.read_identity(keys)
+    given, identity = shell.read_study(study), shell.read_identity(keys, passphrase_file)
     with Store(store or folder / "store.sqlite", given) as held:
         service = Service(given, identity, held, folder, say)
         if asyncio.run(service.run(listen, timeout, patience)):

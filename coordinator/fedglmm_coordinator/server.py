@@ -1,6 +1,8 @@
-"""The gRPC server: TLS with pinned certificates, one method, bytes in and bytes out."""
+"""The gRPC server: TLS with the certificates of the study, one method, bytes in and bytes out."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 import grpc
 import grpc.aio
@@ -10,6 +12,7 @@ from fedglmm_coordinator.transcript import Transcript
 from fedglmm_secure.errors import FedglmmError, InputError, LinkError, RefusalError
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import status
+from fedglmm_secure.wire.certificates import coordinator_trust, out_of_date, site_trusts
 from fedglmm_secure.wire.codec import METHOD, decode_site, encode_coordinator
 from fedglmm_secure.wire.identity import Identity, certificate_der
 from fedglmm_secure.wire.limits import MAX_MESSAGE_BYTES
@@ -28,7 +31,7 @@ class Exchange:
 
     def __init__(self, study: Study, session: Session, transcript: Transcript) -> None:
         """Serve ``session`` to the sites of ``study``."""
-        self._site_of = {certificate_der(pem): name for name, pem in site_certificates(study).items()}
+        self._trusts = site_trusts(study)
         self._session = session
         self._transcript = transcript
 
@@ -51,9 +54,12 @@ class Exchange:
 
     def _authenticate(self, context: Context) -> str:
         for pem in context.auth_context().get("x509_pem_cert", ()):
-            name = self._site_of.get(certificate_der(pem))
-            if name is not None:
-                return name
+            certificate = certificate_der(pem)
+            names = [name for name, trust in self._trusts.items() if trust.knows(certificate)]
+            if len(names) == 1:
+                if fault := out_of_date(certificate, datetime.now(UTC)):
+                    raise RefusalError(f"the certificate of site {names[0]} {fault}; renew it")
+                return names[0]
         raise RefusalError("this certificate is not in the coordinator's copy of the study; compare the study files")
 
 
@@ -79,22 +85,14 @@ async def start_server(
 def server_credentials(study: Study, identity: Identity) -> grpc.ServerCredentials:
     """TLS in which only the certificates of the study's sites can connect.
 
-    Raises RefusalError when the coordinator's own certificate is not the study's.
+    Raises RefusalError when the coordinator's own certificate is not the study's, or out of date.
     """
-    pinned = study.coordinator.certificate
-    if pinned is None:
-        raise InputError("the study has no coordinator certificate; add it under [coordinator] from public.toml")
-    if certificate_der(pinned) != certificate_der(identity.certificate_pem):
+    own = certificate_der(identity.certificate_pem)
+    if not coordinator_trust(study).knows(own):
         raise RefusalError("the certificate in --keys is not the coordinator's in the study; use the keys it names")
-    roots = "\n".join(site_certificates(study).values()).encode()
+    if fault := out_of_date(own, datetime.now(UTC)):
+        raise RefusalError(f"the coordinator's certificate in --keys {fault}; renew it")
+    roots = "\n".join(trust.pem for trust in site_trusts(study).values()).encode()
     return grpc.ssl_server_credentials(
-        [(identity.tls_key_pem, identity.certificate_pem)], root_certificates=roots, require_client_auth=True
+        [(identity.clear_tls_key, identity.certificate_pem)], root_certificates=roots, require_client_auth=True
     )
-
-
-def site_certificates(study: Study) -> dict[str, str]:
-    """The certificate of each site; InputError names the sites without one."""
-    without = [site.name for site in study.sites if site.certificate is None]
-    if without:
-        raise InputError(f"no certificate in the study for {', '.join(without)}; add it with `fedglmm study add-site`")
-    return {site.name: site.certificate or "" for site in study.sites}

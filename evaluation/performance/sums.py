@@ -165,8 +165,10 @@ def _empty_round_trips(study: Study, address: str, keys: Path) -> list[float]:
 
 
 def _link(study: Study, address: str, keys: Path, audit: AuditLog) -> Link:
-    pinned = study.coordinator.certificate or ""
-    return Link(address, pinned=pinned, keys=keys, timeout=30.0, say=lambda _: None, audit=audit)
+    return Link(
+        address, pinned=coordinator_trust(study), keys=keys, identity=_identity(keys), timeout=30.0,
+        say=lambda _: None, audit=audit,
+    )  # fmt: skip
 
 
 def _audit_log(study: Study, keys: Path) -> AuditLog:

@@ -21,8 +21,8 @@ from fedglmm_secure.rehearsal.memory import rehearsal_copy
 from fedglmm_secure.shell import INTERRUPTED, SHARE, Say, write_identity, write_share
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import identity
-from fedglmm_secure.wire.key_share import share_file
 from fedglmm_secure.wire.approval import approve
+from fedglmm_secure.wire.key_share import share_file
 
 AFTERMATH_SECONDS = 2.0
 """How long the others may take to end by themselves, and say why, once one process has failed."""

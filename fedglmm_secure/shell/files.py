@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.securesum.paillier import KeyShare
+from fedglmm_secure.shell.passphrase import read_passphrase, refuse_shared
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire.identity import (
     ENCRYPTION_KEY,
@@ -15,6 +18,7 @@ from fedglmm_secure.wire.identity import (
     TLS_CERTIFICATE,
     TLS_KEY,
     Identity,
+    is_encrypted,
 )
 from fedglmm_secure.wire.key_share import open_share
 
@@ -43,17 +47,27 @@ def read_bytes(path: Path, kind: str) -> bytes:
         raise InputError(f"{path}: cannot be read as {kind}: {error.strerror}; check the path") from None
 
 
-def read_identity(folder: Path) -> Identity:
-    """The identity in a keys folder; InputError for a missing file, or a private one that others can read."""
+def read_identity(folder: Path, passphrase_file: Path | None = None) -> Identity:
+    """The identity in a keys folder; the passphrase of encrypted keys is read or asked for (``passphrase``).
+
+    InputError for a missing or broken file, a private one that others can read, or a passphrase that does not fit.
+    """
     signing, tls, certificate = (_read_key(folder / name) for name in (SIGNING_KEY, TLS_KEY, TLS_CERTIFICATE))
-    encryption = folder / ENCRYPTION_KEY
-    return Identity(signing, tls, certificate, _read_key(encryption) if encryption.exists() else None)
+    encryption = _read_key(folder / ENCRYPTION_KEY) if (folder / ENCRYPTION_KEY).exists() else None
+    own = Identity(signing, tls, certificate, encryption)
+    if any(map(is_encrypted, (signing, tls, encryption or b""))):
+        own = replace(own, passphrase=read_passphrase(folder, passphrase_file))
+    try:
+        own.check()
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from None
+    return own
 
 
 def read_share(path: Path, own: Identity, study: Study) -> KeyShare:
     """A site's Paillier key share; InputError for a file that others can read, of another site or study, or damaged."""
     data = read_bytes(path, "a key share")
-    _refuse_readable(path)
+    refuse_shared(path)
     try:
         return open_share(data, own, study)
     except InputError as error:
@@ -78,15 +92,26 @@ def write_identity(folder: Path, own: Identity) -> None:
             file.write(content)
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Put ``text`` in the place of a file's content, all of it or nothing, whatever happens meanwhile."""
+    target = path.resolve()
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, target.stat().st_mode & 0o777)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
 def _read_key(path: Path) -> bytes:
     try:
         if path.name in PRIVATE_FILES:
-            _refuse_readable(path)
+            refuse_shared(path)
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; make keys with `fedglmm keys new`") from None
-
-
-def _refuse_readable(path: Path) -> None:
-    if path.stat().st_mode & 0o077:
-        raise InputError(f"{path}: can be read by others than its owner; run `chmod 600 {path}`")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fedglmm_secure.securesum.paillier import BITS, PublicKey
 from fedglmm_secure.study.agreement import used_variables
+from fedglmm_secure.study.schema import Coordinator, Site
 
 if TYPE_CHECKING:
     from fedglmm_secure.study.study import Study
@@ -33,16 +34,29 @@ def warnings(study: Study) -> Iterator[str]:
         yield f"paillier.modulus: is shorter than {BITS} bits, a legacy option; deal the key again for a new study"
     if (study.model.family, study.model.method) == ("gaussian", "agh"):
         yield 'model.method: the gaussian likelihood is exact with "laplace"; "agh" gives the same with more work'
+    for name in study.variables:
+        levels = len(study.variables[name].levels or ())
+        if levels > study.disclosure.maximum_levels:
+            yield (
+                f"variables.{name}.levels: {levels} are more than disclosure.maximum_levels = "
+                f"{study.disclosure.maximum_levels}; sites will refuse to take part"
+            )
     used = used_variables(study.model, study.formula)
     unused = [name for name in study.variables if name not in used]
     if unused:
         yield f"variables: {_are(unused)} declared but not used in the model"
-    without = [site.name for site in study.sites if site.public_key is None or site.certificate is None]
+    without = [site.name for site in study.sites if site.public_key is None or not _has_certificate(site)]
     if without:
         yield (
             f"sites: {_are(without)} without a public_key or certificate; "
             "add them with `fedglmm study add-site` before a real fit"
         )
+    elif listed and not _has_certificate(study.coordinator):
+        yield ("coordinator: has no certificate; add it with `fedglmm study set-coordinator` before a real fit")
+
+
+def _has_certificate(party: Site | Coordinator) -> bool:
+    return party.certificate is not None or party.certificate_authority is not None
 
 
 def _are(names: list[str]) -> str:

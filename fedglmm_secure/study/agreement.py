@@ -69,6 +69,7 @@ def check_roster(sites: Sequence[Site]) -> None:
     _distinct("public_key", sites)
     _distinct("encryption_key", sites)
     _distinct("certificate", sites)
+    _distinct("certificate_name", sites)
 
 
 def check_paillier(security: Security, paillier: Paillier | None, sites: Sequence[Site]) -> None:

@@ -40,9 +40,24 @@ def read_codes(column: pd.Series, variable: Variable, where: str) -> Index:
 
 
 def read_words(column: pd.Series, where: str) -> npt.NDArray[np.object_]:
-    """The canonical text of each value, None where missing: the names of groups."""
+    """The canonical text of each value, None where missing."""
     codes, words = _factorize(column, where)
     return np.array([*words, None], dtype=object)[codes]
+
+
+def read_groups(column: pd.Series, where: str) -> npt.NDArray[np.object_]:
+    """The name of each row's group, None where missing; TableError where one name is written in two ways."""
+    names = read_words(column, where)
+    written: dict[str, str] = {}
+    for value in column.dropna().unique():
+        text = str(value).strip()
+        name = level_text(text)
+        if written.setdefault(name, text) != text:
+            raise TableError(
+                f"{where}: writes a group as {written[name]!r} and as {text!r}; write it in one way, or, if they are "
+                "two groups, put a letter before one"
+            )
+    return names
 
 
 def read_numbers(column: pd.Series, variable: Variable, where: str) -> Vector:
@@ -64,7 +79,7 @@ def _to_numbers(column: pd.Series, where: str) -> tuple[Vector, Mask]:
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
         return numbers, np.isnan(numbers)
     codes, words = _factorize(column, where)
-    parsed = [_TRUTH[word] if word in _TRUTH else _number(word) for word in words]
+    parsed = [_TRUTH[word] if word in _TRUTH else number_of(word) for word in words]
     bad = np.array([value is None for value in parsed] + [False])[codes]
     if bad.any():
         example = words[codes[int(np.argmax(bad))]]
@@ -75,7 +90,7 @@ def _to_numbers(column: pd.Series, where: str) -> tuple[Vector, Mask]:
     return values[codes], codes == -1
 
 
-def _number(word: str) -> float | None:
+def number_of(word: str) -> float | None:
     """The number that a word is; ``1_000``, which Python would take, is not one in a table."""
     try:
         number = None if "_" in word else float(word)

@@ -141,7 +141,7 @@ def declared_checks(study: Study, sites: int | None = None) -> Iterator[Check]:
     These are the roster's unless ``sites`` says how many are left.
     """
     limit = study.disclosure.maximum_levels
-    for name, levels in _factors(study):
+    for name, levels in factors(study):
         yield Check(
             f"levels of {name}",
             f"{levels}",
@@ -194,7 +194,7 @@ def _level_checks(study: Study, counts: _Counts) -> Iterator[Check]:
             f"{level} occurs in fewer than minimum_cell = {smallest} rows of the {counts.whose} data; "
             "merge this level with another, or leave the variable out",
         )
-    for name, levels in _factors(study):
+    for name, levels in factors(study):
         yield Check(
             f"levels of {name} a row",
             f"{levels} levels for {counts.rows:.0f} rows {counts.place}",
@@ -239,8 +239,8 @@ def _parts(study: Study) -> tuple[str, ...]:
     return (ALL, TRAINING, VALIDATION) if study.validation is not None else (ALL,)
 
 
-def _factors(study: Study) -> Iterator[tuple[str, int]]:
-    """The outcome and the covariates that have levels, and how many."""
+def factors(study: Study) -> Iterator[tuple[str, int]]:
+    """The outcome and the covariates that have levels, and how many, in the order of ``Layout.levels``."""
     for name in (study.formula.response, *study.plan.covariates):
         levels = study.variables[name].levels
         if levels is not None:

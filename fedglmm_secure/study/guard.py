@@ -8,6 +8,7 @@ from fedglmm_secure.errors import OwnRowsError, PeerError
 from fedglmm_secure.model.answers import Footing
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.description import Description
+from fedglmm_secure.model.design import Design
 from fedglmm_secure.model.questions import (
     ALL,
     TRAINING,
@@ -17,8 +18,7 @@ from fedglmm_secure.model.questions import (
     Question,
     WorkingDerivatives,
 )
-from fedglmm_secure.ring import Vector
-from fedglmm_secure.study.disclosure import check_declared, check_pooled
+from fedglmm_secure.study.disclosure import check_declared, check_pooled, factors
 from fedglmm_secure.study.study import Study
 
 MAX_PARAMETER = 1e6
@@ -115,14 +115,33 @@ def check_footing(study: Study, at: Footing) -> None:
         )
 
 
-def check_plausible(description: Description, own_rows: float, own_counts: Vector) -> None:
-    """Raise PeerError for a pooled description that cannot be: counts that are none, or below this site's own."""
+def check_plausible(study: Study, description: Description, own: Design) -> None:
+    """Raise PeerError for a pooled description that cannot be.
+
+    (1) Counts are whole and not negative. (2) None is below this site's own. (3) There are no more groups than rows,
+    and each row has one level of each variable.
+    """
     counts = np.concatenate([[description.rows, description.dropped, description.groups], description.level_counts])
     if not (np.isfinite(counts).all() and (counts >= 0.0).all() and (np.abs(counts - np.rint(counts)) < 1e-6).all()):
-        raise PeerError(
+        raise PeerError(  # (1)
             "the coordinator's pooled description holds counts that are none; do not trust this coordinator"
         )
-    if own_rows > description.rows or (own_counts > description.level_counts + 0.5).any():
+    mine = np.concatenate([[own.rows, own.dropped, own.groups], own.level_counts])
+    if (mine > counts + 0.5).any():  # (2)
         raise PeerError(
-            "the coordinator's pooled description counts fewer rows than this site alone has; do not trust it"
+            "the coordinator's pooled description counts fewer rows or groups than this site alone has; do not trust it"
         )
+    if description.groups > description.rows or not _levels_add_up(study, description):  # (3)
+        raise PeerError(
+            "the coordinator's pooled description has counts that do not fit each other; do not trust this coordinator"
+        )
+
+
+def _levels_add_up(study: Study, description: Description) -> bool:
+    """Whether the rows at the levels of each variable are all rows."""
+    at = 2 if study.model.trials else 0  # trials that succeeded and failed are counted first, and are no rows
+    for _, levels in factors(study):
+        if round(description.level_counts[at : at + levels].sum()) != round(description.rows):
+            return False
+        at += levels
+    return True

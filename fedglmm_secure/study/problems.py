@@ -29,14 +29,16 @@ def problem(sentence: str, key: str = "") -> PydanticCustomError:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """``; did you mean ...?`` when one of ``known`` is close to ``name``, else nothing."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean `{close[0]}`?" if close else ""
+    """``; did you mean ...?`` when one of ``known`` is close to ``name``, whatever the case, else nothing."""
+    lower = {one.lower(): one for one in known}
+    close = get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
+    return f"; did you mean `{lower[close[0]]}`?" if close else ""
 
 
 def sentence_of(error: ValidationError, root: type[BaseModel]) -> str:
     """One sentence for all mistakes in a file: the first in full, the keys of the others after it."""
-    details = error.errors(include_url=False)
+    # a misspelt key is the reason why another is missing
+    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     first, *others = ((_key(detail), _sentence(detail, root)) for detail in details)
     more = list(dict.fromkeys(key for key, _ in others if key != first[0]))
     also = f" (also wrong: {', '.join(more)})" if more else ""

@@ -13,7 +13,7 @@ from fedglmm_secure.errors import TableError
 from fedglmm_secure.model.design import Matrix
 from fedglmm_secure.ring import Vector
 from fedglmm_secure.study.cells import cells
-from fedglmm_secure.study.columns import read_codes, read_numbers, read_words
+from fedglmm_secure.study.columns import read_codes, read_groups, read_numbers
 from fedglmm_secure.study.formula import SITE
 from fedglmm_secure.study.outcome import make_outcome
 from fedglmm_secure.study.plan import Plan
@@ -39,11 +39,17 @@ def pooled_design(plan: Plan, frame: pd.DataFrame, source: str) -> DividableDesi
     _check_table(plan, frame, source, (group,) if group else ())
     groups = _words(frame, group, source, None)
     if group not in ("", SITE) and SITE in frame:
-        sites = read_words(frame[SITE], _where(source, SITE))
+        sites = read_groups(frame[SITE], _where(source, SITE))
         pairs = zip(sites, groups, strict=True)
-        nested = [None if site is None or name is None else f"{site}/{name}" for site, name in pairs]
+        nested = [None if site is None or name is None else _nested(site, name) for site, name in pairs]
         groups = np.array([*nested, None], dtype=object)[:-1]
     return _design(plan, frame, groups, source)
+
+
+def _nested(site: str, name: str) -> str:
+    """A name that no other pair has: the first slash without a backslash before it ends the site."""
+    plain = site.replace("\\", "\\\\").replace("/", "\\/")
+    return f"{plain}/{name}"
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ def _words(frame: pd.DataFrame, group: str, source: str, site: str | None) -> Wo
     """The group of each row: all rows are one where the model has no random term, or where they are the ``site``."""
     if not group or (group == SITE and site is not None):
         return np.full(len(frame), site if group else "", dtype=object)
-    return read_words(frame[group], _where(source, group))
+    return read_groups(frame[group], _where(source, group))
 
 
 def _design(plan: Plan, frame: pd.DataFrame, groups: Words, source: str) -> DividableDesign:
@@ -69,7 +75,7 @@ def _design(plan: Plan, frame: pd.DataFrame, groups: Words, source: str) -> Divi
     if not complete.any():
         raise TableError(_nothing_left(read, groups, plan.layout.group, source))
     kept = np.flatnonzero(complete)
-    group_names, codes = np.unique(groups[kept].astype(str), return_inverse=True)
+    codes, group_names = pd.factorize(groups[kept], sort=True)
     order = kept[np.argsort(codes, kind="stable")]
     values = {name: column.values[order] for name, column in read.items()}
     table = _table(plan, values)

@@ -89,6 +89,13 @@ def _modulus(value: str) -> str:
     return text
 
 
+def _host_name(value: str) -> str:
+    name = value.strip().lower()
+    if len(name) > 253 or not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", name):
+        raise problem(f"must be a host's name without wildcards, such as fit.example.org, not {value[:60]!r}")
+    return name
+
+
 def _levels(value: object) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not value:
         raise problem('must be a list of levels, such as ["no", "yes"]')
@@ -137,6 +144,7 @@ Line = Annotated[str, AfterValidator(_short_line)]
 Whole = Annotated[int, Strict()]
 Real = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Certificate = Annotated[str, AfterValidator(_certificate)]
+HostName = Annotated[str, AfterValidator(_host_name)]
 Levels = Annotated[tuple[str, ...], BeforeValidator(_levels)]
 Range = Annotated[tuple[float, float], BeforeValidator(_range)]
 
@@ -274,6 +282,13 @@ class Coordinator(Table):
     """``[coordinator]``: by which certificate the sites know the coordinator."""
 
     certificate: Certificate | None = None
+    certificate_authority: Certificate | None = None
+    certificate_name: HostName | None = None
+
+    @model_validator(mode="after")
+    def _known_in_one_way(self) -> Coordinator:
+        _check_certificate_keys(self.certificate, self.certificate_authority, self.certificate_name)
+        return self
 
 
 class Site(Table):
@@ -283,3 +298,21 @@ class Site(Table):
     public_key: Annotated[str, AfterValidator(_public_key)] | None = None
     encryption_key: Annotated[str, AfterValidator(_public_key)] | None = None
     certificate: Certificate | None = None
+    """The site's own certificate, pinned."""
+    certificate_authority: Certificate | None = None
+    """Instead: the authority (CA) that issues the site's certificates, for ``certificate_name`` alone."""
+    certificate_name: HostName | None = None
+
+    @model_validator(mode="after")
+    def _known_in_one_way(self) -> Site:
+        _check_certificate_keys(self.certificate, self.certificate_authority, self.certificate_name)
+        return self
+
+
+def _check_certificate_keys(certificate: str | None, authority: str | None, name: str | None) -> None:
+    if authority is not None and certificate is not None:
+        raise problem("stands beside certificate; keep one of the two", "certificate_authority")
+    if authority is not None and name is None:
+        raise problem("is missing; write the name that the authority's certificate for it has", "certificate_name")
+    if name is not None and authority is None:
+        raise problem("belongs to certificate_authority; add that, or remove it", "certificate_name")

@@ -6,6 +6,7 @@ import numpy as np
 
 from fedglmm_secure.errors import InputError, PeerError
 from fedglmm_secure.model.answers import answer, footing, part_of
+from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.description import Description
 from fedglmm_secure.model.questions import ALL, TRAINING, Describe, MarginalDerivatives, Question
 from fedglmm_secure.ring import Vector
@@ -13,6 +14,10 @@ from fedglmm_secure.study.disclosure import check_local
 from fedglmm_secure.study.guard import check_footing, check_plausible
 from fedglmm_secure.study.split import DividableDesign
 from fedglmm_secure.study.study import Study
+
+NEAR = 1e-4
+"""Relative to the length of theta. The fits to the training rows and to all end much further apart: by about
+sqrt(f P / n) for n rows of which a share f validates, and limits on the rows see to it that f n is not small."""
 
 
 class SiteRows:
@@ -26,7 +31,9 @@ class SiteRows:
         check_local(study, design, site)
         self.design = design
         self._study, self._layout = study, study.layout
-        self._asked: dict[tuple[float, ...], str] = {}
+        self._description: tuple[float, ...] = ()
+        self._asked: list[tuple[str, Vector]] = []
+        """The part and the parameters of each question, where the study divides the rows."""
         self._training: DividableDesign | None = None
         self._validation: DividableDesign | None = None
         if study.validation is not None:
@@ -43,22 +50,40 @@ class SiteRows:
         if rows is None:
             raise InputError(f"the study sets no {part} rows aside; add [validation] or ask for all rows")
         if not isinstance(question, Describe):
-            description = Description.unpack(np.array(question.description), self._layout)
-            check_plausible(description, self.design.rows, self.design.level_counts)
+            self._check_description(question.description)
         self._refuse_subtraction(question)
         if rows.rows and (at := footing(question, self._layout, rows)) is not None:
             check_footing(self._study, at)
         return answer(question, self._layout, rows)
 
+    def _check_description(self, told: tuple[float, ...]) -> None:
+        """The pooled description can be, and is the one that was told first: it fixes the units of theta."""
+        check_plausible(self._study, Description.unpack(np.array(told), self._layout), self.design)
+        self._description = self._description or told
+        if told != self._description:
+            raise PeerError(
+                "the coordinator changes its pooled description between two questions; do not trust this coordinator"
+            )
+
     def _refuse_subtraction(self, question: Question) -> None:
-        """All rows less the training rows are the validation rows: never both at one theta."""
+        """All rows less the training rows are the validation rows: never both at one theta, or next to it."""
         if self._study.validation is None or not isinstance(question, MarginalDerivatives):
             return
-        if self._asked.setdefault(question.theta, question.part) != question.part:
-            raise PeerError(
-                "the coordinator asks for all rows and for the training rows at the same parameters, which would give "
-                "the validation rows alone; do not trust this coordinator"
-            )
+        theta = self._in_full(question)
+        for part, other in self._asked:
+            if part != question.part and np.linalg.norm(theta - other) <= NEAR * np.linalg.norm(other):
+                raise PeerError(
+                    "the coordinator asks for all rows and for the training rows at the same parameters, or nearly the "
+                    "same, which would give the validation rows alone; do not trust this coordinator"
+                )
+        self._asked.append((question.part, theta))
+
+    def _in_full(self, question: MarginalDerivatives) -> Vector:
+        """theta with 0 for the columns that are left out and Lambda in the one sign that stands for both."""
+        pattern, beta = Pattern(self._layout.blocks), np.zeros(len(self._layout.columns))
+        first = len(question.columns)
+        beta[list(question.columns)] = question.theta[:first]
+        return np.append(beta, pattern.with_positive_diagonal(np.array(question.theta[first:])))
 
     def __repr__(self) -> str:
         return "SiteRows(<private>)"

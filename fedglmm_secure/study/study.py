@@ -36,6 +36,8 @@ from fedglmm_secure.study.split import DividableDesign, split
 
 MAX_BYTES = 1_000_000
 """255 certificates and keys are well below 1 MB; what is larger is not a study."""
+BYTE_ORDER_MARK = "\ufeff"
+"""What some editors of Windows put before a text; it means nothing in UTF-8."""
 
 
 class Study(Table):
@@ -80,7 +82,7 @@ class Study(Table):
         if len(text) > MAX_BYTES:
             raise InputError(f"{source}: is too large for a study file; check that it is the right file")
         try:
-            data = tomllib.loads(text)
+            data = tomllib.loads(text.removeprefix(BYTE_ORDER_MARK))
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise InputError(f"{source}: is not valid TOML: {error}; correct that line") from None
         return cls.from_dict(data, source)
@@ -183,7 +185,7 @@ class Study(Table):
             data["security"]["protocol"] = protocol
             data["paillier"] = data["paillier"] if protocol == "paillier" else None
         if coordinator_certificate is not None:
-            data["coordinator"]["certificate"] = coordinator_certificate
+            data["coordinator"] = {"certificate": coordinator_certificate}
         if rehearsal_of is not None:
             data["study"]["rehearsal_of"] = rehearsal_of
         entries = {site["name"]: site for site in data["sites"]}

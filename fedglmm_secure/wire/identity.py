@@ -2,7 +2,8 @@
 not take Ed25519, a P-256 TLS key.
 
 The certificate is self-signed and pinned by the study, so its dates carry no meaning: it never expires, and a
-lost key is replaced by a new version of the study.
+lost key is replaced by a new version of the study. Private keys may be encrypted with a passphrase (PKCS #8); they are
+decrypted in memory only.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from datetime import UTC, datetime
 
 import tomli_w
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import NameOID
@@ -49,17 +53,19 @@ _NO_EXPIRY = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Identity:
-    """What a party keeps: the contents of its key files. Its ``repr`` hides them."""
+    """What a party keeps: the contents of its key files, encrypted where the files are. Its ``repr`` hides them."""
 
     signing_key_pem: bytes = field(repr=False)
     tls_key_pem: bytes = field(repr=False)
     certificate_pem: bytes = field(repr=False)
     encryption_key_pem: bytes | None = field(default=None, repr=False)
+    passphrase: bytes | None = field(default=None, repr=False)
+    """What the private keys are encrypted with."""
 
     @property
     def signing(self) -> SigningIdentity:
         """The signing key; InputError when the file is not an Ed25519 private key in PEM."""
-        key = _load(SIGNING_KEY, self.signing_key_pem)
+        key = _load_key(self.signing_key_pem, SIGNING_KEY, self.passphrase)
         if not isinstance(key, Ed25519PrivateKey):
             raise InputError(f"{SIGNING_KEY} is not an Ed25519 key; make one with `fedglmm keys new`")
         return SigningIdentity(key)
@@ -72,7 +78,7 @@ class Identity:
                 f"{ENCRYPTION_KEY} is missing, as these keys were made by an earlier version; make new keys with "
                 "`fedglmm keys new` and have the study's author add their public.toml"
             )
-        key = _load(ENCRYPTION_KEY, self.encryption_key_pem)
+        key = _load_key(self.encryption_key_pem, ENCRYPTION_KEY, self.passphrase)
         if not isinstance(key, X25519PrivateKey):
             raise InputError(f"{ENCRYPTION_KEY} is not an X25519 key; make one with `fedglmm keys new`")
         return EncryptionIdentity(key)
@@ -83,6 +89,12 @@ class Identity:
         return base64.b64encode(self.encryption.public_bytes).decode()
 
     @property
+    def clear_tls_key(self) -> bytes:
+        """The TLS key in PEM without encryption, as gRPC takes it: never to be written anywhere."""
+        key = _load_key(self.tls_key_pem, TLS_KEY, self.passphrase)
+        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    @property
     def public_key(self) -> str:
         """The signing key's public half, base64, as the study's roster has it."""
         return base64.b64encode(self.signing.public_bytes).decode()
@@ -91,6 +103,15 @@ class Identity:
     def certificate(self) -> str:
         """The TLS certificate in PEM, as the study has it."""
         return self.certificate_pem.decode()
+
+    def check(self) -> None:
+        """Raise InputError for a key that is none, or cannot be decrypted, or a certificate of another key."""
+        _ = self.signing
+        own = x509.load_der_x509_certificate(certificate_der(self.certificate_pem)).public_key()
+        public = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        key = _load_key(self.tls_key_pem, TLS_KEY, self.passphrase)
+        if own.public_bytes(*public) != key.public_key().public_bytes(*public):
+            raise InputError(f"{TLS_KEY} and {TLS_CERTIFICATE} are not of one pair; put back the ones made together")
 
     def files(self) -> dict[str, bytes]:
         """Name and content of the files of a keys folder; those in PRIVATE_FILES need mode 600."""
@@ -108,13 +129,19 @@ class Identity:
         }
 
 
-def generate() -> Identity:
-    """A new identity, from the operating system's randomness."""
+def generate(passphrase: bytes | None = None) -> Identity:
+    """A new identity, from the operating system's randomness; its private keys encrypted with ``passphrase``."""
     signing, tls = Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
-    pem = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    protection = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+    pem = (Encoding.PEM, PrivateFormat.PKCS8, protection)
     certificate = _self_signed(tls).public_bytes(Encoding.PEM)
     encryption = X25519PrivateKey.generate().private_bytes(*pem)
-    return Identity(signing.private_bytes(*pem), tls.private_bytes(*pem), certificate, encryption)
+    return Identity(signing.private_bytes(*pem), tls.private_bytes(*pem), certificate, encryption, passphrase)
+
+
+def is_encrypted(pem: bytes) -> bool:
+    """Whether a private key's file needs a passphrase."""
+    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem
 
 
 def certificate_der(pem: str | bytes) -> bytes:
@@ -122,15 +149,20 @@ def certificate_der(pem: str | bytes) -> bytes:
     try:
         loaded = x509.load_pem_x509_certificate(pem.encode() if isinstance(pem, str) else pem)
     except ValueError as error:
-        raise InputError("a certificate in the study is not in PEM; add the site again from its public.toml") from error
+        raise InputError(
+            "a certificate is not in PEM; copy it again from the public.toml of the party it is of"
+        ) from error
     return loaded.public_bytes(Encoding.DER)
 
 
-def _load(name: str, pem: bytes) -> PrivateKeyTypes:
+def _load_key(pem: bytes, name: str, passphrase: bytes | None) -> PrivateKeyTypes:
+    encrypted = is_encrypted(pem)
     try:
-        return load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{name} is not a private key in PEM; make one with `fedglmm keys new`") from error
+        return load_pem_private_key(pem, password=passphrase if encrypted else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        wrong = "cannot be decrypted with this passphrase; give the one that it was made with"
+        remedy = wrong if encrypted else "is not a private key in PEM; make one with `fedglmm keys new`"
+        raise InputError(f"{name} {remedy}") from None
 
 
 def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 
 from fedglmm_secure import shell
-from fedglmm_secure.errors import InputError, RefusalError
+from fedglmm_secure.errors import RefusalError
 from fedglmm_secure.study import Study, parse_table
 from fedglmm_secure.study.disclosure import check_local
 from fedglmm_secure.study.split import DividableDesign
 from fedglmm_secure.wire.approval import approval_path, check_approval, parse_approval
+from fedglmm_secure.wire.certificates import out_of_date, site_trusts
 from fedglmm_secure.wire.identity import Identity, certificate_der
 from fedglmm_secure.wire.terms import terms_of
 from fedglmm_site.policy import Policy
@@ -25,20 +27,15 @@ def site_of(study: Study, identity: Identity, policy: Policy) -> str:
     terms = terms_of(study)
     policy.for_sums().check(terms)
     name = terms.name_of(identity.signing.public_bytes)
-    own = next(site.certificate for site in study.sites if site.name == name)
-    if own is None or certificate_der(own) != certificate_der(identity.certificate_pem):
+    own = certificate_der(identity.certificate_pem)
+    if not site_trusts(study)[name].knows(own):
         raise RefusalError(
             f"the certificate in --keys is not the one that the study's roster has for {name}; join with the keys "
             "whose public.toml is in the study"
         )
+    if fault := out_of_date(own, datetime.now(UTC)):
+        raise RefusalError(f"this site's certificate in --keys {fault}; renew it")
     return name
-
-
-def pinned_certificate(study: Study, path: Path) -> str:
-    """The certificate by which the coordinator is known; InputError for a study without one."""
-    if study.coordinator.certificate is None:
-        raise InputError(f"{path}: has no coordinator certificate; the study's author adds it under [coordinator]")
-    return study.coordinator.certificate
 
 
 def require_approval(study: Study, path: Path, approval: Path | None, site: str, identity: Identity) -> None:

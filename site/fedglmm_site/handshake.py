@@ -5,33 +5,40 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fedglmm_secure.errors import RefusalError
+from fedglmm_secure.wire.certificates import Trust, out_of_date
 
 _PROBE_SECONDS = 3.0
 
 
-def certificate_fault(address: tuple[str, int], pinned: bytes, certificate: Path, key: Path) -> RefusalError | None:
-    """What is wrong with the certificates: the coordinator's is not ``pinned`` (DER), or it turns ours down.
+def certificate_fault(
+    address: tuple[str, int], pinned: Trust, certificate: Path, key: Path, passphrase: bytes | None
+) -> RefusalError | None:
+    """What is wrong with the certificates: the coordinator's is not that of ``pinned``, or it turns ours down.
 
     None when nothing is wrong with them, or when nobody listens: then it is worth trying again.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # the certificate is compared below; nothing is sent on this connection
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(certificate, key, passphrase)
     context.set_alpn_protocols(["h2"])
     with (
         contextlib.suppress(OSError),
         socket.create_connection(address, _PROBE_SECONDS) as plain,
         context.wrap_socket(plain) as secure,
     ):
-        if secure.getpeercert(binary_form=True) != pinned:
+        presented = secure.getpeercert(binary_form=True) or b""
+        if not pinned.knows(presented):
             return RefusalError(
                 "the coordinator has another certificate than the one in the study; check the address, and that it "
                 "was started with the keys that the study names"
             )
+        if fault := out_of_date(presented, datetime.now(UTC)):
+            return RefusalError(f"the coordinator's certificate {fault}; ask its operator to renew it")
         if not _is_kept_open(secure):
             return RefusalError(
                 "the coordinator does not accept this site's certificate; compare the two study files, whose digests "

@@ -11,15 +11,15 @@ import grpc
 
 from fedglmm_secure.errors import FedglmmError, InputError, LinkError, PeerError
 from fedglmm_secure.wire import status
+from fedglmm_secure.wire.certificates import Trust
 from fedglmm_secure.wire.codec import METHOD, decode_coordinator, encode_site
-from fedglmm_secure.wire.identity import SERVER_NAME, TLS_CERTIFICATE, TLS_KEY, certificate_der
+from fedglmm_secure.wire.identity import TLS_CERTIFICATE, TLS_KEY, Identity
 from fedglmm_secure.wire.limits import CALL_SECONDS, MAX_MESSAGE_BYTES
 from fedglmm_secure.wire.messages import CoordinatorMessage, SiteMessage, Stopped
 from fedglmm_site.audit import Audit, subject
 from fedglmm_site.handshake import certificate_fault
 
 OPTIONS = (
-    ("grpc.ssl_target_name_override", SERVER_NAME),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.enable_http_proxy", 0),  # a proxy of the environment must not see where a hospital connects to
@@ -32,14 +32,25 @@ class Link:
     """Sends messages and returns their answers, over as many connections as it takes."""
 
     def __init__(
-        self, address: str, *, pinned: str, keys: Path, timeout: float, say: Callable[[str], None], audit: Audit
+        self,
+        address: str,
+        *,
+        pinned: Trust,
+        keys: Path,
+        identity: Identity,
+        timeout: float,
+        say: Callable[[str], None],
+        audit: Audit,
     ) -> None:
-        """``pinned``: the coordinator's certificate; ``timeout``: seconds after which ``send`` gives up."""
+        """``pinned``: by which certificate the coordinator is known; ``identity``: what the folder ``keys`` holds.
+
+        ``send`` gives up after ``timeout`` seconds.
+        """
         host, _, port = address.rpartition(":")
         if not host or not port.isdigit():
             raise InputError(f"--coordinator {address} is not HOST:PORT; use for example example.org:7443")
         self._address, self._endpoint = address, (host.strip("[]"), int(port))
-        self._pinned = pinned
+        self._pinned, self._identity = pinned, identity
         self._keys, self._timeout, self._say, self._audit = keys, timeout, say, audit
         self._channel = self._connect()
 
@@ -112,7 +123,7 @@ class Link:
         code, details = error.code(), error.details() or ""
         if code is grpc.StatusCode.UNAVAILABLE:
             files = self._keys / TLS_CERTIFICATE, self._keys / TLS_KEY
-            fault = certificate_fault(self._endpoint, certificate_der(self._pinned), *files)
+            fault = certificate_fault(self._endpoint, self._pinned, *files, self._identity.passphrase)
             if fault is not None:
                 return fault
         meaning = status.from_status(code.name, details)
@@ -122,8 +133,9 @@ class Link:
 
     def _connect(self) -> grpc.Channel:
         credentials = grpc.ssl_channel_credentials(
-            root_certificates=self._pinned.encode(),
-            private_key=(self._keys / TLS_KEY).read_bytes(),
-            certificate_chain=(self._keys / TLS_CERTIFICATE).read_bytes(),
+            root_certificates=self._pinned.pem.encode(),
+            private_key=self._identity.clear_tls_key,
+            certificate_chain=self._identity.certificate_pem,
         )
-        return grpc.secure_channel(self._address, credentials, options=OPTIONS)
+        name = ("grpc.ssl_target_name_override", self._pinned.server_name)
+        return grpc.secure_channel(self._address, credentials, options=(name, *OPTIONS))

@@ -19,8 +19,9 @@ from fedglmm_secure.errors import FedglmmError, InputError, RefusalError
 from fedglmm_secure.estimate.local import local_report
 from fedglmm_secure.study.site_rows import SiteRows
 from fedglmm_secure.wire import approval as approvals
+from fedglmm_secure.wire.certificates import coordinator_trust
 from fedglmm_secure.wire.identity import certificate_der
-from fedglmm_site.admission import SiteTable, pinned_certificate, require_approval, site_of
+from fedglmm_site.admission import SiteTable, require_approval, site_of
 from fedglmm_site.audit import AuditLog, refuse_lost_log, verify_log
 from fedglmm_site.link import Link
 from fedglmm_site.participation import Participation
@@ -59,6 +60,7 @@ def check(
     ] = None,
     policy: PolicyFile = None,
     approval: ApprovalFile = None,
+    passphrase_file: shell.PassphraseFile = None,
     everything: Annotated[bool, typer.Option("--all", help="Name every number that may leave.")] = False,
     machine: Annotated[bool, typer.Option("--json", help="The same as JSON, for programs.")] = False,
     debug: shell.Debug = False,
@@ -72,7 +74,7 @@ def check(
     Example: fedglmm-site check study.toml --data patients.csv --keys keys
     """
     given, own_policy = shell.read_study(study), read_policy(policy)
-    identity = None if keys is None else (keys, shell.read_identity(keys))
+    identity = None if keys is None else (keys, shell.read_identity(keys, passphrase_file))
     if site is not None and site not in [entry.name for entry in given.sites]:
         raise InputError(f"--site {site}: is not in the study's roster; use one of its names, or --keys")
     preview = make_preview(given, study, data, Asker(own_policy, site, identity, approval))
@@ -91,6 +93,7 @@ def approve(
     data: Annotated[Path | None, typer.Option(metavar="TABLE", help="Check this table too before signing.")] = None,
     policy: PolicyFile = None,
     out: ApprovalFile = None,
+    passphrase_file: shell.PassphraseFile = None,
     debug: shell.Debug = False,
 ) -> None:
     """Sign a study's digest for this site: `join` takes part in nothing else.
@@ -101,9 +104,10 @@ def approve(
 
     Example: fedglmm-site approve study.toml --keys keys --policy policy.toml
     """
-    given, identity, own_policy = shell.read_study(study), shell.read_identity(keys), read_policy(policy)
+    given, own_policy = shell.read_study(study), read_policy(policy)
+    identity = shell.read_identity(keys, passphrase_file)
     name = site_of(given, identity, own_policy)
-    pinned_certificate(given, study)
+    coordinator_trust(given)
     if data is not None:
         table = SiteTable.read(data, given, name)
         table.check(given, name, own_policy)
@@ -130,6 +134,7 @@ def join(
         Path | None,
         typer.Option(metavar="FILE", help="This site's Paillier key share [default: paillier.share in --keys]."),
     ] = None,
+    passphrase_file: shell.PassphraseFile = None,
     timeout: Annotated[float, typer.Option(help="Seconds without the coordinator before it gives up.")] = 3600.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No output but errors.")] = False,
     debug: shell.Debug = False,
@@ -144,9 +149,13 @@ def join(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     say = shell.speaker(quiet=quiet)
-    approved, identity, own_policy = shell.read_study(study), shell.read_identity(keys), read_policy(policy)
+    approved, identity, own_policy = (
+        shell.read_study(study),
+        shell.read_identity(keys, passphrase_file),
+        read_policy(policy),
+    )
     name = site_of(approved, identity, own_policy)
-    pinned = pinned_certificate(approved, study)
+    pinned = coordinator_trust(approved)
     require_approval(approved, study, approval, name, identity)
     table = SiteTable.read(data, approved, name)
     judged = own_policy.tighten(approved)
@@ -162,10 +171,10 @@ def join(
     with contextlib.ExitStack() as stack:
         audit = stack.enter_context(
             AuditLog(
-                out, study_digest=approved.digest, site=name, signing=identity.signing, peer=certificate_der(pinned)
+                out, study_digest=approved.digest, site=name, signing=identity.signing, peer=certificate_der(pinned.pem)
             )
         )
-        link = Link(coordinator, pinned=pinned, keys=keys, timeout=timeout, say=say, audit=audit)
+        link = Link(coordinator, pinned=pinned, keys=keys, identity=identity, timeout=timeout, say=say, audit=audit)
         stack.enter_context(contextlib.closing(link))
         stack.enter_context(register.run(candidate, own_policy, datetime.now(UTC)))
         with _noted(audit, approved.study.id):

@@ -17,11 +17,12 @@ from fedglmm_secure.study import Study
 from fedglmm_secure.study.agreement import used_variables
 from fedglmm_secure.study.columns import read_codes, read_numbers, read_words
 from fedglmm_secure.study.disclosure import Check, local_checks
+from fedglmm_secure.wire.certificates import Trust, coordinator_trust, trust_of
 from fedglmm_secure.wire.identity import Identity, certificate_der
 from fedglmm_secure.wire.terms import max_sums, terms_of
-from fedglmm_site.admission import SiteTable, pinned_certificate, read_frame, require_approval, site_of
+from fedglmm_site.admission import SiteTable, read_frame, require_approval, site_of
 from fedglmm_site.policy import Policy
-from fedglmm_site.questions import PROTECTIONS, Possible, possible_questions
+from fedglmm_site.questions import PROTECTIONS, Possible, possible_questions, scheme_of
 from fedglmm_site.register import Register
 
 NAMELESS = "this-site"
@@ -93,7 +94,7 @@ def make_preview(study: Study, path: Path, data: Path, asker: Asker) -> Preview:
         site = asker.name
     else:
         site = shown.attempt(lambda: site_of(study, keys[1], policy)) or asker.name
-    shown.attempt(lambda: pinned_certificate(study, path))
+    shown.attempt(lambda: coordinator_trust(study))
     shown.terms = {**_terms(study, site, policy), "approved": _approved(study, path, site, asker)}
     site = site or NAMELESS
     shown.questions = list(possible_questions(study, site))
@@ -131,18 +132,16 @@ def _terms(study: Study, site: str | None, policy: Policy) -> dict[str, str]:
     model, security = study.model, study.security
     method = _METHODS.get(model.method, f"adaptive Gauss-Hermite quadrature with {model.nodes} nodes")
     names = [f"{entry.name} (this site)" if entry.name == site else entry.name for entry in study.sites]
-    certificate = study.coordinator.certificate
-    holder = f"whoever holds the TLS key of the certificate with SHA-256 {_sha256(certificate)}" if certificate else ""
+    holder = _holder(trust_of(study.coordinator))
     own = ", ".join(f"{key} = {value}" for key, value in policy.demands().items())
     return {
         "study": f"{study.study.id}: {study.study.title}" if study.study.title else study.study.id,
         "digest": study.hexdigest,
         "model": f"{model.formula}  ({model.family}, {method})",
-        "protection": f"{security.protocol}: each number of this site is {PROTECTIONS[security.protocol].words}",
+        "protection": f"{security.protocol}: each number of this site is {PROTECTIONS[scheme_of(study)]}",
         "coordinator": holder or "not named yet: the study has no certificate under [coordinator]",
         "sites": f"{len(names)}: {', '.join(names)}" if names else "none yet",
-        "cohort": f"every sum is over all of these sites, and there are at least "
-        f"{max(security.minimum_sites, policy.minimum_sites)}, or this site refuses",
+        "cohort": _cohort(study, max(security.minimum_sites, policy.minimum_sites)),
         "rounds": f"at most {max_sums(study)} sums (max_rounds = {model.max_rounds})",
         "site's policy": own or "none: what the study says holds",
     }
@@ -159,8 +158,23 @@ def _approved(study: Study, path: Path, site: str | None, asker: Asker) -> str:
     return "yes, with these keys"
 
 
-def _sha256(certificate: str) -> str:
-    return hashlib.sha256(certificate_der(certificate)).hexdigest()
+def _holder(trust: Trust | None) -> str:
+    if trust is None:
+        return ""
+    digest = hashlib.sha256(certificate_der(trust.pem)).hexdigest()
+    if trust.name is None:
+        return f"whoever holds the TLS key of the certificate with SHA-256 {digest}"
+    return f"whoever has a certificate for {trust.name} from the authority whose certificate has SHA-256 {digest}"
+
+
+def _cohort(study: Study, smallest: int) -> str:
+    security = study.security
+    if security.on_dropout == "wait" or security.dropouts == 0:
+        return f"every sum is over all of these sites, and there are at least {smallest}, or this site refuses"
+    return (
+        f"up to {security.dropouts} sites that do not answer in time are left out, down to {smallest}: the coordinator "
+        "can then subtract, and learn what a site that was left out contributed before"
+    )
 
 
 def _column(study: Study, name: str, values: pd.Series, where: str) -> Column:
@@ -205,7 +219,13 @@ def _some(words: object) -> str:
 def _also_leaves(study: Study, site: str) -> list[str]:
     """What the coordinator learns beside the numbers."""
     hello = "the study's digest, two fresh random values (one a public key) and a signature"
+    keys = (
+        ["fresh public keys, signed, and shares of the keys to masks, sealed for each other site"]
+        if scheme_of(study) == "masking with dropouts"
+        else []
+    )
     return [
+        *keys,
         f"the site's name ({site}) and its TLS certificate, with every connection",
         f"at the start, {hello}",
         "which sum was answered last, when it asks for the next question",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from fedglmm_secure import ring
@@ -18,8 +17,21 @@ from fedglmm_secure.model.questions import (
     Question,
     WorkingDerivatives,
 )
-from fedglmm_secure.securesum import Contribution
-from fedglmm_secure.securesum.messages import DIGEST_BYTES
+from fedglmm_secure.securesum import SumReply
+from fedglmm_secure.securesum.messages import (
+    DIGEST_BYTES,
+    NONCE_BYTES,
+    SEALED_BYTES,
+    SHARE_BYTES,
+    SIGNATURE_BYTES,
+    Agreement,
+    Commitment,
+    Contribution,
+    Decryption,
+    Opening,
+    Unmasking,
+)
+from fedglmm_secure.securesum.paillier import BITS, PublicKey, plaintexts_for
 from fedglmm_secure.securesum.site import COUNT_SLOT
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire.codec import encode_site
@@ -28,29 +40,24 @@ from fedglmm_secure.wire.terms import max_sums
 _PARTS = {ALL: "all complete rows", TRAINING: "the training rows", VALIDATION: "the validation rows"}
 
 
-@dataclass(frozen=True)
-class Protection:
-    """A protocol in words, and the bytes of a protected vector of so many numbers."""
-
-    words: str
-    size: Callable[[int], int]
-
-
-def _ring_bytes(numbers: int) -> int:
-    return numbers * ring.ELEMENT_BYTES
-
-
+_MASKED = (
+    "masked: random numbers that cancel only in the sum over all sites are added to each number, so that the "
+    "coordinator can read that sum and no site's own numbers"
+)
 PROTECTIONS = {
-    "masking": Protection(
-        "masked: random numbers that cancel only in the sum over all sites are added to each number, so that the "
-        "coordinator can read that sum and no site's own numbers",
-        _ring_bytes,
-    ),
-    "plain": Protection(
-        "NOT protected: the coordinator reads this site's own numbers",
-        _ring_bytes,
-    ),
+    "masking": _MASKED,
+    "masking with dropouts": f"{_MASKED}; the sites together can open a sum when some of them are lost",
+    "paillier": "encrypted under the study's key, which more than half of the sites use together to decrypt the sum, "
+    "and nothing else",
+    "plain": "NOT protected: the coordinator reads this site's own numbers",
 }
+"""Each scheme (``Terms.scheme``) in words."""
+
+
+def scheme_of(study: Study) -> str:
+    """How the study protects sums, as in ``PROTECTIONS``."""
+    masked_twice = study.security.protocol == "masking" and study.security.dropouts > 0
+    return "masking with dropouts" if masked_twice else study.security.protocol
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class Possible:
     names: tuple[str, ...]
     """What each number of a contribution is."""
     bytes: int
-    """Of the message, at most."""
+    """Of this site's messages in the sum, at most."""
 
 
 def possible_questions(study: Study, site: str) -> tuple[Possible, ...]:
@@ -97,6 +104,29 @@ def _later(study: Study) -> list[tuple[Question, str]]:
 
 def _possible(question: Question, part: str, sums: str, study: Study, site: str) -> Possible:
     names = (COUNT_SLOT, *question.slots(study.layout))
-    vector = bytes(PROTECTIONS[study.security.protocol].size(len(names)))
-    message = encode_site(Contribution(bytes(DIGEST_BYTES), max_sums(study), 0, site, vector))
-    return Possible(question.kind, question.meaning, _PARTS[part], sums, names, len(message))
+    size = sum(len(encode_site(message)) for message in _messages(study, site, len(names)))
+    return Possible(question.kind, question.meaning, _PARTS[part], sums, names, size)
+
+
+def _messages(study: Study, site: str, numbers: int) -> tuple[SumReply, ...]:
+    """Messages as long as those that this site sends for a sum of so many numbers, keys of a batch apart."""
+    head, members = (bytes(DIGEST_BYTES), max_sums(study), site), tuple(entry.name for entry in study.sites)
+    vector = bytes(numbers * ring.ELEMENT_BYTES)
+    match scheme_of(study):
+        case "masking with dropouts":
+            sealed = tuple(bytes(0 if name == site else SEALED_BYTES) for name in members)
+            return (
+                Contribution(*head, vector, bytes(DIGEST_BYTES), sealed),
+                Agreement(*head, members, bytes(SIGNATURE_BYTES)),
+                Unmasking(*head, (bytes(SHARE_BYTES),) * len(members)),
+            )
+        case "paillier":
+            bits = BITS if study.paillier is None else PublicKey.from_hex(study.paillier.modulus).bits
+            ciphertexts = bytes(plaintexts_for(numbers, bits) * ((2 * bits + 7) // 8))
+            return (
+                Commitment(*head, bytes(DIGEST_BYTES), bytes(SIGNATURE_BYTES)),
+                Opening(*head, bytes(NONCE_BYTES), ciphertexts),
+                Decryption(*head, ciphertexts),
+            )
+        case _:
+            return (Contribution(*head, vector),)

@@ -20,8 +20,8 @@ from fedglmm_secure.study import Study
 from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.approval import approval_path, approve
 from fedglmm_secure.wire.identity import PRIVATE_FILES, Identity
-from tests.programs.lines import Line
 from fedglmm_site.main import main as site_main
+from tests.programs.lines import Line
 
 DATA = Path(__file__).parents[1] / "data"
 SITES = ("1_UM", "2_IU", "3_UK", "4_Case")
@@ -52,12 +52,15 @@ def write_keys(folder: Path, own: Identity) -> Path:
 class Program:
     """A running program whose output is kept in files."""
 
-    def __init__(self, folder: Path, name: str, *arguments: object) -> None:
+    def __init__(self, folder: Path, name: str, *arguments: object, environment: dict[str, str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._out, self._err = folder / "stdout", folder / "stderr"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             command = [str(PROGRAMS / name), *map(str, arguments)]
-            self.process = subprocess.Popen(command, stdout=out, stderr=err, cwd=folder, env=os.environ)
+            env = {**os.environ, **(environment or {})}
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=folder, env=env
+            )
 
     def first_line(self) -> str:
         return self._await(lambda: self.stdout.splitlines()[0] if "\n" in self.stdout else None)
@@ -190,21 +193,35 @@ class Deployment:
         *options: object,
         study: Path | None = None,
         keys: str | None = None,
+        environment: dict[str, str] | None = None,
     ) -> Program:
         self.approve(name, study)
         fixed = ("--data", self.table(name), "--keys", self.keys(keys or name))
         where = ("--coordinator", address, "--out", self.out(name))
-        return self._start("fedglmm-site", name, "join", study, *fixed, *where, *options)
+        return self._start("fedglmm-site", name, "join", study, *fixed, *where, *options, environment=environment)
 
     def join_here(self, name: str, address: str, *options: object, study: Path | None = None) -> Called:
         """A join that ends before it connects, in this process, of a study that may not be approved."""
         fixed = ("--data", self.table(name), "--keys", self.keys(name), "--out", self.out(name))
         return call_site("join", study or self.folder / "study.toml", *fixed, "--coordinator", address, *options)
 
-    def _start(self, program: str, name: str, command: str, study: Path | None, *options: object) -> Program:
+    def program(self, name: str, *arguments: object) -> Program:
+        """Any program, in the deployment's folder."""
+        self.programs.append(Program(self.folder, name, *arguments))
+        return self.programs[-1]
+
+    def _start(
+        self,
+        program: str,
+        name: str,
+        command: str,
+        study: Path | None,
+        *options: object,
+        environment: dict[str, str] | None = None,
+    ) -> Program:
         folder = self.folder / "run" / f"{len(self.programs)} {name}"
         arguments = (command, study or self.folder / "study.toml", *options)
-        self.programs.append(Program(folder, program, *arguments))
+        self.programs.append(Program(folder, program, *arguments, environment=environment))
         return self.programs[-1]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from fedglmm_secure import shell
@@ -52,3 +55,21 @@ def test_each_end_has_its_code_and_at_most_one_sentence(
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert end(ZeroDivisionError("x"), monkeypatch, "--debug") == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, link = tmp_path / "study.toml", tmp_path / "link.toml"
+    file.write_text("old")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    shell.replace_text(link, "new\r\n")
+    assert (file.read_bytes(), file.stat().st_mode & 0o777, link.is_symlink()) == (b"new\r\n", 0o640, True)
+
+    def fail(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        shell.replace_text(file, "half")
+    assert file.read_bytes() == b"new\r\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.toml", "study.toml"]

@@ -93,23 +93,61 @@ def test_weight_that_a_random_effect_takes_away_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("position", "value"), [(0, -1.0), (0, 30.0), (2, 1.5), (3, -5.0), (3, 1.0), (0, float("nan"))]
+    ("position", "value"),
+    [
+        *[(0, -1.0), (0, 30.0), (2, 1.5), (3, -5.0), (3, 1.0), (0, float("nan"))],
+        *[(2, 61.0), (2, 0.0), (0, 1000.0), (3, 1000.0)],
+    ],
 )
 def test_a_description_that_cannot_be_is_refused(position: int, value: float) -> None:
-    """Counts below zero, broken or missing, or fewer rows than this site alone has."""
+    """Counts below zero, broken or missing, fewer rows or groups than this site alone has, counts that do not fit."""
     description = list(described(60))
     description[position] = value
     with pytest.raises(PeerError, match="the coordinator's pooled description"):
         site(60).answer(question(tuple(description), (0.0, 0.0, 0.0, 0.5)))
 
 
-def test_all_rows_are_not_asked_where_the_training_rows_were() -> None:
+def test_the_description_stays_what_it_was() -> None:
+    """Another one would change the units of theta, and with them what two thetas mean."""
+    rows, first = site(60), described(60)
+    rows.answer(question(first, (0.0, 0.1, 0.2, 0.5)))
+    other = list(first)
+    other[-1] *= 2.0
+    with pytest.raises(PeerError, match="changes its pooled description"):
+        rows.answer(question(tuple(other), (0.0, 0.1, 0.2, 0.5)))
+
+
+def divided() -> tuple[SiteRows, MarginalDerivatives]:
     data = STUDY.model_dump()
     data["model"] |= {"penalty": [0.0, 1.0], "selection": "validation"}
-    divided = Study.from_dict(data, "rows.toml")
-    rows = SiteRows(divided, divided.design(table(60), "a", "a.csv"), "a")
-    description = rows.answer(Describe())[: len(Description.slots(divided.layout))]
-    asked = question(tuple(description.tolist()), (0.0, 0.1, 0.2, 0.5))
-    rows.answer(replace(asked, part="training"))
+    study = Study.from_dict(data, "rows.toml")
+    rows = SiteRows(study, study.design(table(60), "a", "a.csv"), "a")
+    description = rows.answer(Describe())[: len(Description.slots(study.layout))]
+    return rows, question(tuple(description.tolist()), (0.0, 0.1, 0.2, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("theta", "columns"),
+    [
+        ((0.0, 0.1, 0.2, 0.5), (0, 1, 2)),
+        ((0.0, 0.1, 0.2, 0.50001), (0, 1, 2)),
+        ((0.0, 0.1, 0.2, -0.5), (0, 1, 2)),
+        ((0.1, 0.2, 0.5), (1, 2)),
+    ],
+)
+@pytest.mark.parametrize(("one", "other"), [("training", "all"), ("all", "training")])
+def test_all_rows_are_not_asked_at_or_next_to_where_the_training_rows_were(
+    theta: tuple[float, ...], columns: tuple[int, ...], one: str, other: str
+) -> None:
+    """Nor with the sign of sigma turned, nor with a column left out whose coefficient was 0."""
+    rows, asked = divided()
+    rows.answer(replace(asked, part=one))
+    rows.answer(replace(asked, part=one, theta=(0.0, 0.1, 0.2, 0.50001)))
     with pytest.raises(PeerError, match="would give the validation rows alone"):
-        rows.answer(asked)
+        rows.answer(replace(asked, part=other, theta=theta, columns=columns))
+
+
+def test_the_refit_to_all_rows_may_start_beside_the_training_rows_estimate() -> None:
+    rows, asked = divided()
+    rows.answer(replace(asked, part="training"))
+    assert np.isfinite(rows.answer(replace(asked, theta=(0.0, 0.101, 0.202, 0.505)))).all()

@@ -64,10 +64,28 @@ def test_the_types_of_the_columns_do_not_matter(study_of, frame, convert):
     same(study.design(convert(frame), "north", "north.csv"), study.design(frame, "north", "north.csv"))
 
 
-@pytest.mark.parametrize("values", [["1", "2", "1", "2"], [1, 2, 1, 2], [1.0, 2.0, 1.0, 2.0], ["1.0", "2", "1", "2.0"]])
+@pytest.mark.parametrize("values", [["1", "2", "1", "2"], [1, 2, 1, 2], [1.0, 2.0, 1.0, 2.0], [1, "2", "1 ", 2]])
 def test_group_names_are_the_same_from_text_and_numbers(study_of, frame, values):
     design = study_of("y ~ age + (1 | doctor)").design(frame.assign(doctor=values), "north", "north.csv")
     assert design.group_names == ("1", "2")
+
+
+@pytest.mark.parametrize("values", [["1.0", "2", "1", "2.0"], ["True", "a", "true", "b"]])
+def test_one_group_that_is_written_in_two_ways_is_told(study_of, frame, values):
+    """It may be one doctor or two: nothing merges them silently."""
+    study = study_of("y ~ age + (1 | doctor)")
+    with pytest.raises(TableError, match=f"column doctor: writes a group as '{values[0]}' and as '{values[2]}'"):
+        study.design(frame.assign(doctor=values), "north", "north.csv")
+    kept_apart = study.design(frame.assign(doctor=["1", "01", "1.00", "1.5"]), "north", "north.csv")
+    assert kept_apart.group_names == ("01", "1", "1.00", "1.5")
+
+
+def test_pooled_groups_of_two_sites_are_never_one(study_of, frame):
+    study = study_of("y ~ age + (1 | doctor)")
+    pairs = frame.assign(site=["a/b", "a", "a\\", "a\\/b"], doctor=["c", "b/c", "/b/c", "c"])
+    assert len(set(study.pooled_design(pairs, "pooled").group_names)) == 4
+    plain = study.pooled_design(frame.assign(site=["n", "n", "s", "s"]), "pooled")
+    assert plain.group_names == ("n/a", "n/b", "s/a", "s/b")
 
 
 @pytest.mark.parametrize("nothing", ["", " ", "NA", "NaN", "N/A", "null", ".", None, np.nan, pd.NA])

@@ -62,7 +62,7 @@ def test_sites_are_sorted_by_name(study_of):
         ('id = "trial"', 'id = "a/b"', "study.id: must be 1 to 64 letters"),
         ('id = "trial"', "id = 3", "study.id: must be text in quotes, not 3"),
         ("[study]", "[[study]]", "study: must be a table"),
-        ("[study]", "[stady]", "study: is missing; add it (also wrong: stady)"),
+        ("[study]", "[stady]", "stady: is not a key of the study file; did you mean `study`? (also wrong: study)"),
         (
             "range = [20, 80]",
             "",
@@ -154,6 +154,7 @@ def test_mistakes_in_optional_tables(text, table, sentence):
     ("formula", "sentence"),
     [
         ("y ~ agee + (1 | site)", "model.formula: `agee` is not declared; did you mean `age`?"),
+        ("y ~ AGE + (1 | site)", "model.formula: `AGE` is not declared; did you mean `age`?"),
         ("y ~ zzz + (1 | site)", "`zzz` is not declared; add a table [variables.zzz]"),
         ("y ~ log(agee) + (1 | site)", "`agee` is not declared"),
         ("z ~ age + (1 | site)", "`z` is not declared"),
@@ -323,7 +324,8 @@ def test_warnings(study_of):
     keys = {
         name: (key(number), PEM.replace("TU", f"T{number}")) for number, name in enumerate(["north", "south", "west"])
     }
-    assert study_of(used).replaced(identities=keys).warnings() == ()
+    complete = study_of(used).replaced(identities=keys, coordinator_certificate=PEM)
+    assert complete.warnings() == ()
     (without_keys,) = study_of(used).warnings()
     assert without_keys.startswith("sites: north, south, west are without a public_key or certificate")
     unused = study_of("y ~ rx + hmo + visits + (1 | site)").warnings()[0]

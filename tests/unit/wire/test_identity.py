@@ -77,3 +77,20 @@ def test_wrong_signing_key_is_refused_by_name(content):
 def test_wrong_certificate_is_refused():
     with pytest.raises(InputError, match="not in PEM"):
         certificate_der("nonsense")
+
+
+def test_private_keys_are_encrypted_with_a_passphrase():
+    mine = identity.generate(b"a passphrase")
+    for name in identity.PRIVATE_FILES:
+        assert identity.is_encrypted(mine.files()[name])
+    mine.check()
+    assert not identity.is_encrypted(mine.clear_tls_key)
+    for wrong in (None, b"another"):
+        with pytest.raises(InputError, match=r"signing\.key cannot be decrypted with this passphrase"):
+            Identity(mine.signing_key_pem, mine.tls_key_pem, mine.certificate_pem, wrong).check()
+
+
+def test_a_certificate_of_another_key_is_refused():
+    mine, other = identity.generate(), identity.generate()
+    with pytest.raises(InputError, match=r"tls\.key and tls\.crt are not of one pair"):
+        Identity(mine.signing_key_pem, mine.tls_key_pem, other.certificate_pem).check()
