@@ -27,14 +27,15 @@ def short(text: str, length: int = 34) -> str:
 
 
 def number(value: float | None, digits: int = 5) -> str:
-    """With ``digits`` decimals; in powers of ten where those would be too many figures, or none."""
+    """With ``digits`` decimals, or fewer for eight figures; in powers of ten where those say nothing."""
     if value is None or math.isnan(value):
         return NONE
     if math.isinf(value):
         return _signed("∞" if value > 0 else "-∞")
     if value != 0.0 and not 0.5 * 10.0**-digits <= abs(value) < 1e7:
         return _signed(f"{value:.3e}")
-    return _signed(f"{value:.{digits}f}")
+    before = len(f"{abs(value):.0f}")
+    return _signed(f"{value:.{max(min(digits, 8 - before), 0)}f}")
 
 
 def decimals(values: Iterable[float | None], least: int = 5) -> int:
@@ -82,6 +83,13 @@ def amount(value: int, one: str, many: str | None = None) -> str:
 def interval(lower: str, upper: str) -> str:
     """Two ends in words: a dash would look like a sign."""
     return NONE if NONE in (lower, upper) else f"{lower} to {upper}"
+
+
+def power(exponent: int) -> str:
+    """A tick of a logarithmic axis: 0.1, 1, 10, but 10⁻³ and 10⁶."""
+    if -2 <= exponent <= 3:
+        return f"{10.0**exponent:g}"
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _instead(character: str) -> str:

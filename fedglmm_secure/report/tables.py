@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedglmm_secure.estimate import FitResult
@@ -59,19 +58,16 @@ def statistic(fit: FitResult) -> str:
 def random_effects(fit: FitResult) -> Table | None:
     """Standard deviations of the random terms, with standard errors, and of the residual."""
     rows = [
-        (term, effect.group, sd, error)
+        (f"{term} by {effect.group}", sd, error)
         for effect in fit.random_effects
         for term, sd, error in zip(effect.terms, effect.std_dev, effect.std_error, strict=True)
     ]
     if not rows:
         return None
     if fit.residual_std_dev is not None:
-        rows.append(("Residual", "", fit.residual_std_dev, None))
-    cells = tuple(
-        (term, group, number(sd * sd), number(sd), number(error))
-        for term, group, sd, error in rows
-    )
-    return Table("Random effects", ("Term", "By", "Variance", "Std. deviation", "Std. error of the SD"), cells)
+        rows.append(("Residual", fit.residual_std_dev, None))
+    cells = tuple((term, number(sd * sd), number(sd), number(error)) for term, sd, error in rows)
+    return Table("Random effects", ("Term", "Variance", "Std. deviation", "Std. error of the SD"), cells)
 
 
 def correlations(effect: RandomEffect) -> Table | None:
@@ -116,7 +112,11 @@ def sums(fit: FitResult) -> Table:
             row.question,
             count(row.numbers),
             number(row.log_likelihood, 6),
-            "" if row.decrement is None else number(row.decrement, 2) if row.decrement >= 0.1 else f"{row.decrement:.1e}",
+            ""
+            if row.decrement is None
+            else number(row.decrement, 2)
+            if row.decrement >= 0.1
+            else f"{row.decrement:.1e}",
         )
         for row in fit.trace
     )
@@ -126,15 +126,17 @@ def sums(fit: FitResult) -> Table:
 
 def modes(report: SiteReport) -> Table:
     """A site's groups, with the conditional mode of each random term and its spread."""
-    header = ["Group", "Rows"]
     cells: list[list[str]] = [[group.group for group in report.groups], [count(group.rows) for group in report.groups]]
     for term in report.terms:
-        header += [f"{term}: mode", "Std. deviation"]
         digits = decimals([group.std_dev[term] for group in report.groups], least=4)
-        cells.append([number(group.mode[term], digits) for group in report.groups])
-        cells.append([number(group.std_dev[term], digits) for group in report.groups])
-    return Table("Conditional modes of this site's groups", tuple(header), tuple(zip(*cells, strict=True)))
+        values = [(group.mode[term], group.std_dev[term]) for group in report.groups]
+        cells.append([f"{number(mode, digits)} ({number(spread, digits)})" for mode, spread in values])
+    return Table(
+        "Conditional modes of this site's groups, and their standard deviations given the estimates",
+        ("Group", "Rows", *report.terms),
+        tuple(zip(*cells, strict=True)),
+    )
 
 
 def _remark(fit: FitResult, point: PathPoint) -> str:
-    return f"no fit: {point.error}" if point.error else "chosen" if is_chosen(fit, point) else ""
+    return "no fit" if point.error else "chosen" if is_chosen(fit, point) else ""

@@ -14,7 +14,11 @@ OUTCOME = {
     "gaussian": "a continuous outcome, identity link",
 }
 RATIO = {"binomial": "Odds ratio", "poisson": "Rate ratio"}
-CRITERION = {"aic": "the smallest AIC", "bic": "the smallest BIC", "validation": "the largest log-likelihood of held-out rows"}
+CRITERION = {
+    "aic": "the smallest AIC",
+    "bic": "the smallest BIC",
+    "validation": "the largest log-likelihood of held-out rows",
+}
 
 
 def model(fit: FitResult) -> list[str]:
@@ -29,10 +33,13 @@ def model(fit: FitResult) -> list[str]:
     ]
     if penalty:
         sentences.append(
-            f"An L2 penalty of {penalty:g} on the standardised coefficients shrinks the estimates; standard errors "
-            "belong to the penalised likelihood, and AIC and BIC count effective parameters."
+            f"An L2 penalty of {penalty:g} on the standardised coefficients draws the estimates towards zero."
         )
-    columns = [("offset", fit.model.offset), ("prior weights", fit.model.weights), ("numbers of trials", fit.model.trials)]
+    columns = [
+        ("offset", fit.model.offset),
+        ("prior weights", fit.model.weights),
+        ("numbers of trials", fit.model.trials),
+    ]
     given = [f"{what} in the column {name}" for what, name in columns if name]
     if given:
         sentences.append(f"{_capital(_listed(given))}.")
@@ -74,7 +81,7 @@ def criteria(fit: FitResult) -> list[tuple[str, str]]:
         rows.append(("Effective parameters", number(effective, 2)))
     if fit.residual_std_dev is not None:
         rows.append(("Residual SD", number(fit.residual_std_dev, 5)))
-    return rows
+    return [*rows, ("Gradient at the estimate", f"{fit.gradient_norm:.1e}")]
 
 
 def alerts(fit: FitResult) -> list[tuple[str, str]]:
@@ -95,9 +102,7 @@ def notes(fit: FitResult) -> list[tuple[str, str]]:
     if fit.security.protocol == "pooled":
         return [("Pooled reference", "One table held all rows; nothing was federated.")]
     if fit.study.rehearsal:
-        return [
-            ("Rehearsal", "All tables were on one machine, and the sites' identities were made for the occasion.")
-        ]
+        return [("Rehearsal", "All tables were on one machine, and the sites' identities were made for the occasion.")]
     return []
 
 
@@ -119,20 +124,22 @@ def protection(fit: FitResult) -> list[str]:
             if security.dropouts
             else "Without every site no sum could be opened."
         )
-        sentences.append(f"{lost} Sites take part from {security.minimum_sites} sites on.")
-    sentences.append(f"{amount(security.sums, 'sum')} {'was' if security.sums == 1 else 'were'} asked for: {_sizes(fit)}.")
+        sentences.append(f"{lost} Sites take part only in sums over at least {amount(security.minimum_sites, 'site')}.")
+    sentences.append(
+        f"{amount(security.sums, 'sum')} {'was' if security.sums == 1 else 'were'} asked for: {_sizes(fit)}."
+    )
     return sentences
 
 
 def absent(fit: FitResult) -> list[str]:
     """What a reader will not find here, and why."""
     sentences = [
-        "No patient's row, and no site's estimates, residuals or means: they were never sent.",
+        "No patient's row, and nothing of a single site but its name and the bytes that it sent.",
         "No residual plots or other checks that need rows: each site can make its own.",
         "Wald tests and intervals only. With few groups they are too narrow, above all for standard deviations; "
         "fedglmm compare gives the likelihood-ratio test of two nested fits.",
-        "No proof that every site's table was right, nor that published sums reveal nothing: that is for the disclosure "
-        "rules of the study.",
+        "No proof that every site's table was right, nor that sums and estimates reveal nothing: the first is for the "
+        "sites, the second for the study's rules of disclosure.",
     ]
     if fit.random_effects:
         sentences.insert(
@@ -172,7 +179,9 @@ def _sizes(fit: FitResult) -> str:
     if len(runs) > 6:
         total = sum(fit.security.numbers_per_sum)
         return f"{count(total)} numbers from each site, at most {count(max(fit.security.numbers_per_sum))} a sum"
-    return ", then ".join(f"{'one' if times == 1 else count(times)} of {amount(size, 'number')}" for size, times in runs)
+    return ", then ".join(
+        f"{'one' if times == 1 else count(times)} of {amount(size, 'number')}" for size, times in runs
+    )
 
 
 def _listed(parts: object) -> str:

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from fedglmm_secure.report.numbers import amount, number, short
 from fedglmm_secure.report.plots.canvas import BLUE, GREY, INK, Plot, plotted, rows_axis
+from fedglmm_secure.report.plots.scale import within
 from fedglmm_secure.report.reading import GroupModes, SiteReport
 
 NORMAL_95 = 1.959964
@@ -26,8 +27,10 @@ def caterpillar(report: SiteReport) -> Plot | None:
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(1, len(report.terms), sharey=True, squeeze=False)[0]
-        rows_axis(panels[0], [short(group.group, 24) for group in groups])
-        if not labelled:
+        if labelled:
+            rows_axis(panels[0], [short(group.group, 24) for group in groups])
+        else:
+            panels[0].set_ylim(len(groups), -1)
             panels[0].set_yticks([])
             panels[0].set_ylabel(f"{amount(len(groups), 'group')}, largest first")
         for axes, term in zip(panels, report.terms, strict=True):
@@ -47,8 +50,8 @@ def caterpillar(report: SiteReport) -> Plot | None:
 
 
 def _panel(axes: Axes, groups: list[GroupModes], term: str) -> None:
-    modes = [group.mode[term] for group in groups]
-    reach = [NORMAL_95 * group.std_dev[term] for group in groups]
+    modes = [within(group.mode[term]) for group in groups]
+    reach = [NORMAL_95 * within(group.std_dev[term]) for group in groups]
     rows, pixels = range(len(groups)), len(groups) > DRAWN
     axes.axvline(0.0, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     axes.hlines(

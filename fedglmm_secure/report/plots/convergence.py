@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from fedglmm_secure.estimate import FitResult
-from fedglmm_secure.report.numbers import amount
+from fedglmm_secure.report.numbers import amount, power
 from fedglmm_secure.report.plots.canvas import BLUE, INK, Plot, plotted
 
-FLOOR = 1e-16
-"""Below it there is rounding only: drawn at this height."""
+FLOOR = -16
+"""Decimal logarithm below which there is rounding only: smaller values are drawn here."""
 
 Points = list[tuple[int, float]]
+"""A sum's number and the decimal logarithm of what it left."""
 
 
 def convergence(fit: FitResult) -> Plot | None:
@@ -27,45 +30,36 @@ def convergence(fit: FitResult) -> Plot | None:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        if gaps:
-            axes.plot(*zip(*gaps, strict=True), color=INK, marker="o", markersize=5, linewidth=1, label=GAP)
-        if decrements:
-            axes.plot(
-                *zip(*decrements, strict=True),
-                color=BLUE,
-                marker="s",
-                markersize=5,
-                markerfacecolor="white",
-                linewidth=1,
-                linestyle=(0, (4, 2)),
-                label=DECREMENT,
-            )
-        axes.set_yscale("log")
-        axes.set_ylim(FLOOR / 4.0, 10.0 * max(FLOOR, *(value for _, value in gaps + decrements)))
-        axes.yaxis.set_major_locator(LogLocator(numticks=7))
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}" if value < 0.01 else f"{value:g}")
-        axes.yaxis.set_minor_locator(LogLocator(subs=()))
-        axes.grid(axis="y")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_xlabel("Sum")
+        _draw(axes, gaps, decrements)
         figure.legend(loc="outside upper left", ncols=2)
 
-    last = decrements[-1] if decrements else gaps[-1]
-    alt = (
-        f"Convergence over {amount(len(fit.trace), 'sum')}, logarithmic axis: the Newton decrement at each sum was "
-        + ", ".join(f"{value:.0e}" for _, value in decrements)
-        + "."
-        if decrements
-        else f"Convergence over {amount(len(fit.trace), 'sum')}: the last distance was {last[1]:.0e}."
+    shown = decrements or gaps
+    alt = f"{amount(len(fit.trace), 'sum')}; {'Newton decrement' if decrements else 'distance'}, logarithmic axis: " + (
+        ", ".join(f"{10.0**value:.0e}" for _, value in shown)
     )
-    caption = "What was left to be gained after each sum; values below 1e-16 are drawn there."
+    caption = "What was left to be gained at each sum; values below 1e-16 are drawn there."
     if fit.path:
         caption += " Each penalty of the path starts where the one before ended, so the line rises with each."
     return plotted(draw, 2.3, alt, caption)
 
 
-GAP = "Log-likelihood's distance from the last"
-DECREMENT = "Newton decrement"
+def _draw(axes: Axes, gaps: Points, decrements: Points) -> None:
+    line: dict[str, Any] = {"linewidth": 1.0, "markersize": 5.0}
+    if gaps:
+        axes.plot(
+            *zip(*gaps, strict=True), color=INK, marker="o", label="Log-likelihood's distance from the last", **line
+        )
+    if decrements:
+        look: dict[str, Any] = {"marker": "s", "markerfacecolor": "white", "linestyle": (0, (4, 2))}
+        axes.plot(*zip(*decrements, strict=True), color=BLUE, label="Newton decrement", **look, **line)
+    top = math.ceil(max(0.0, *(value for _, value in gaps + decrements)))
+    step = 3 * (1 + (top - FLOOR) // 24)
+    ticks = range(-15, top + 1, step)
+    axes.set_ylim(FLOOR - 0.6, top + 0.6)
+    axes.set_yticks(ticks, [power(exponent) for exponent in ticks])
+    axes.grid(axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel("Sum")
 
 
 def _gaps(fit: FitResult) -> Points:
@@ -74,5 +68,6 @@ def _gaps(fit: FitResult) -> Points:
     return _points((i, None if value is None else abs(value - finite[-1])) for i, value in values) if finite else []
 
 
-def _points(rows: Sequence[tuple[int, float | None]] | object) -> Points:
-    return [(i, max(value, FLOOR)) for i, value in rows if value is not None and math.isfinite(value)]  # type: ignore[attr-defined]
+def _points(rows: Iterable[tuple[int, float | None]]) -> Points:
+    finite = ((i, value) for i, value in rows if value is not None and math.isfinite(value))
+    return [(i, max(math.log10(value), FLOOR) if value > 0.0 else FLOOR) for i, value in finite]

@@ -11,6 +11,7 @@ from fedglmm_secure.estimate import FitResult
 from fedglmm_secure.estimate.result import PathPoint
 from fedglmm_secure.report.numbers import short
 from fedglmm_secure.report.plots.canvas import BLUE, GREY, INK, Plot, plotted
+from fedglmm_secure.report.plots.scale import within
 
 CRITERIA = {"aic": "AIC", "bic": "BIC", "validation": "Held-out log-likelihood"}
 MARKERS = "osD^vP<X>phd"
@@ -38,15 +39,15 @@ def penalties(fit: FitResult) -> Plot | None:
     alt = f"Left, {criterion} by penalty: {score}; chosen {fit.model.penalty:g}. Right, how {len(names)} coefficients shrink."
     left_out = f" The {MOST} coefficients with the largest z values are shown." if _left_out(fit) else ""
     caption = (
-        f"Left: {criterion} by penalty, the chosen one filled. Right: each estimate as a share of its largest size along "
-        f"the path.{left_out}"
+        f"Left: {criterion} by penalty, the chosen one filled. Right: each estimate relative to its largest size "
+        f"along the path.{left_out}"
     )
     return plotted(draw, 3.0 + 0.12 * max(len(names) - 6, 0), alt, caption)
 
 
 def _score(point: PathPoint, selection: str | None) -> float:
     value = {"bic": point.bic, "validation": point.validation_log_likelihood}.get(selection or "", point.aic)
-    return math.nan if value is None else value
+    return within(value)
 
 
 def _names(fit: FitResult) -> list[str]:
@@ -65,15 +66,26 @@ def _criterion(axes: Axes, points: list[PathPoint], scores: list[float], name: s
     for i, (point, score) in enumerate(zip(points, scores, strict=True)):
         if point.penalty == chosen:
             axes.plot([i], [score], marker="o", markersize=8, color=BLUE, linestyle="none")
-            axes.annotate("chosen", (i, score), xytext=(0, 9), textcoords="offset points", ha="center", weight="bold")
-    axes.margins(y=0.2)
+            sideways = "left" if i == 0 else "right" if i == len(points) - 1 else "center"
+            # outside of the curve: the best score is its highest, or its lowest, point
+            side = 1 if score == max(scores) else -1
+            axes.annotate(
+                "chosen",
+                (i, score),
+                xytext=(0, 9 * side),
+                textcoords="offset points",
+                ha=sideways,
+                va="bottom" if side > 0 else "top",
+                weight="bold",
+            )
+    axes.margins(x=0.1, y=0.2)
     axes.set_title(name)
     axes.ticklabel_format(axis="y", useOffset=False)
 
 
 def _shrinkage(axes: Axes, points: list[PathPoint], names: list[str]) -> None:
     for i, name in enumerate(names):
-        values = [(point.estimates or {}).get(name, math.nan) for point in points]
+        values = [within((point.estimates or {}).get(name)) for point in points]
         largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0) or 1.0
         axes.plot(
             [value / largest for value in values],
@@ -85,8 +97,7 @@ def _shrinkage(axes: Axes, points: list[PathPoint], names: list[str]) -> None:
             label=short(name, 24),
         )
     axes.axhline(0.0, color=GREY, linewidth=0.7)
-    axes.set_ylim(-1.08, 1.08)
-    axes.set_title("Estimate, as a share of its largest size")
+    axes.set_title("Estimate, relative to its largest size")
     if names:
         axes.figure.legend(loc="outside lower center", ncols=3)
 

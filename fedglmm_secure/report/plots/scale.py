@@ -5,30 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-LARGEST = 700.0
-"""exp of anything larger is no float."""
+from fedglmm_secure.report.numbers import power
+
+LARGEST = 600.0
+"""Logarithms beyond it leave no room on an axis: exp of 709.8 is the largest float."""
+DRAWN = 1e100
+"""Larger numbers overflow when an axis is laid out."""
 
 Range = tuple[float, float]
 
 
-def shared_range(estimates: Sequence[float], intervals: Sequence[Range], origin: float = 0.0) -> Range:
-    """A range with the origin, all estimates, and the intervals as far as they are of the others' kind.
+def shared_range(intervals: Sequence[Range], widest: float = math.inf) -> Range:
+    """A range that holds 0 and every interval of at most ``widest`` from its middle to its end.
 
-    An interval that is far wider than the others (a rare level, a separated one) would squeeze them into a line: the
-    range ends four times the median half-width beyond the outermost estimate. What is not finite has no say.
+    A wider one says that its effect is not determined (a level that separates the outcomes): it would squeeze all
+    others into a line, so it has a say only when there are no others. Nor has what is not finite.
     """
-    points = [x for x in (origin, *estimates) if math.isfinite(x)]
-    finite = [(low, high) for low, high in intervals if math.isfinite(low) and math.isfinite(high)]
-    reach = 4.0 * float(np.median([(high - low) / 2.0 for low, high in finite])) if finite else 0.0
-    first, last = min(points) - reach, max(points) + reach
-    low = max(min((low for low, _ in finite), default=first), first)
-    high = min(max((high for _, high in finite), default=last), last)
-    low, high = min(low, *points), max(high, *points)
-    margin = 0.05 * (high - low) or 1.0
-    return low - margin, high + margin
+    finite = [ends for ends in intervals if math.isfinite(ends[0]) and math.isfinite(ends[1])]
+    determined = [(low, high) for low, high in finite if (high - low) / 2.0 <= widest] or finite
+    low = min((low for low, _ in determined), default=0.0)
+    high = max((high for _, high in determined), default=0.0)
+    margin = 0.05 * (max(high, 0.0) - min(low, 0.0)) or 1.0
+    return min(low, 0.0) - margin, max(high, 0.0) + margin
 
 
 def ratio_ticks(low: float, high: float) -> list[float]:
@@ -40,8 +40,22 @@ def ratio_ticks(low: float, high: float) -> list[float]:
         if 4 <= len(inside) <= 8:
             return inside
     if high - low < 3.0:
-        return [float(tick) for tick in MaxNLocator(5).tick_values(math.exp(low), math.exp(high)) if _inside(tick, low, high)]
+        return [
+            float(tick)
+            for tick in MaxNLocator(5).tick_values(math.exp(low), math.exp(high))
+            if _inside(tick, low, high)
+        ]
     return inside[:: -(-len(inside) // 6)]
+
+
+def ratio_label(tick: float) -> str:
+    """The tick as a number; from 100000 on, and below 0.001, as a power of ten."""
+    return f"{tick:g}" if 1e-3 <= tick < 1e5 else power(round(math.log10(tick)))
+
+
+def within(value: float | None, bound: float = DRAWN) -> float:
+    """The value, or the end of the range from ``-bound`` to ``bound`` that it lies beyond; NaN, for none, is not drawn."""
+    return math.nan if value is None or math.isnan(value) else min(max(value, -bound), bound)
 
 
 def _inside(tick: float, low: float, high: float) -> bool:
