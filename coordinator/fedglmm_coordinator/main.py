@@ -36,7 +36,7 @@ def serve(
     study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")],
     keys: Annotated[Path, typer.Option(metavar="DIR", help="Folder with the coordinator's keys.")],
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for result.json and transcript.jsonl.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for result.json, report.html and transcript.jsonl.")],
     timeout: Annotated[float, typer.Option(help="Seconds without progress before it gives up.")] = 3600.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
     debug: shell.Debug = False,
@@ -61,13 +61,13 @@ async def _serve(study_path: Path, keys: Path, listen: str, out: Path, timeout: 
     study, identity = shell.read_study(study_path), shell.read_identity(keys)
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    summaries: list[str] = []
+    results: list[FitResult] = []
 
     def keep(result: FitResult, sent: Counter[str]) -> str:
         secured = result.secured(study.security.protocol, dict(sent), time.monotonic() - started)
         text = secured.to_json()
         (out / "result.json").write_text(text, encoding="utf-8")
-        summaries.append(secured.summary())
+        results.append(secured)
         return text
 
     fit = estimator(study, lambda row: say(shell.progress_line(row)))
@@ -81,7 +81,11 @@ async def _serve(study_path: Path, keys: Path, listen: str, out: Path, timeout: 
         await server.stop(grace=1.0)
     if not isinstance(end, Finished) and not interrupts:
         raise end.error
-    print(*summaries, sep="\n", flush=True)
+    for result in results:
+        from fedglmm_secure.report import result_page  # noqa: PLC0415  loads matplotlib
+
+        print(result.summary(), flush=True)
+        (out / "report.html").write_text(result_page(result), encoding="utf-8")
     return bool(interrupts)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from fedglmm_secure import shell
-from fedglmm_secure.commands import compare, keys, rehearse, study
+from fedglmm_secure.commands import compare, keys, rehearse, report, study
 
 app = shell.make_app("Mixed models across hospitals whose patients' data never move: a study lead's tools.")
 app.add_typer(study.app, name="study")
 app.add_typer(keys.app, name="keys")
 app.command("rehearse")(rehearse.rehearse)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 
 
 def main() -> None:

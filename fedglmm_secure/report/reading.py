@@ -16,6 +16,7 @@ from fedglmm_secure.report.numbers import plain
 
 Count = Annotated[int, Field(ge=0)]
 T = TypeVar("T")
+AGAIN = "copy the file again from the program that wrote it"
 
 
 class _Table(BaseModel):
@@ -61,9 +62,7 @@ def read_result(text: str, source: str) -> FitResult:
     for effect in fit.random_effects:
         q = len(effect.terms)
         if {len(effect.std_dev), len(effect.std_error), len(effect.correlation), *map(len, effect.correlation)} != {q}:
-            raise InputError(
-                f"{source}: random_effects: its lists do not all have one entry a term; get the file from its author again"
-            )
+            raise InputError(f"{source}: random_effects: its lists do not all have one entry a term; {AGAIN}")
     return fit
 
 
@@ -72,7 +71,7 @@ def read_site_report(text: str, source: str) -> SiteReport:
     report, content = _read(SiteReport, SITE_REPORT, text, source)
     _refuse_unknown(content, report.model_dump(), source)
     if any(set(names) != set(report.terms) for group in report.groups for names in (group.mode, group.std_dev)):
-        raise InputError(f"{source}: groups: not all have the same terms; get the file from its author again")
+        raise InputError(f"{source}: groups: not all have the same terms; {AGAIN}")
     return report
 
 
@@ -81,7 +80,7 @@ def _read(kind: type[T], written_as: str, text: str, source: str) -> tuple[T, di
     try:
         content = _plain(json.loads(text))
     except (ValueError, RecursionError):
-        raise InputError(f"{source}: is not JSON, or was cut off; get the file from its author again") from None
+        raise InputError(f"{source}: is not JSON, or was cut off; {AGAIN}") from None
     found = content.pop("format", None) if isinstance(content, dict) else None
     if found != written_as:
         raise InputError(
@@ -93,7 +92,7 @@ def _read(kind: type[T], written_as: str, text: str, source: str) -> tuple[T, di
         first = error.errors(include_url=False)[0]
         raise InputError(
             f"{source}: {_key(first['loc']) or 'the file'}: {first['msg'][:1].lower()}{first['msg'][1:]}; "
-            "get the file from its author again, or use the version of fedglmm that wrote it"
+            f"{AGAIN}, or use the version of fedglmm that wrote it"
         ) from None
 
 

@@ -69,19 +69,19 @@ def cohort(fit: FitResult) -> list[tuple[str, str]]:
 
 
 def criteria(fit: FitResult) -> list[tuple[str, str]]:
-    """Fit statistics."""
-    effective = fit.effective_parameters
+    """Fit statistics, those that the method has."""
     rows = [
-        ("Log-likelihood", number(fit.log_likelihood, 4)),
-        ("AIC", number(fit.aic, 2)),
-        ("BIC", number(fit.bic, 2)),
-        ("Parameters", count(fit.n_parameters)),
+        ("Log-likelihood", fit.log_likelihood, 4),
+        ("AIC", fit.aic, 2),
+        ("BIC", fit.bic, 2),
+        ("Effective parameters", fit.effective_parameters if fit.model.penalty else None, 2),
+        ("Residual SD", fit.residual_std_dev, 5),
     ]
-    if fit.model.penalty:
-        rows.append(("Effective parameters", number(effective, 2)))
-    if fit.residual_std_dev is not None:
-        rows.append(("Residual SD", number(fit.residual_std_dev, 5)))
-    return [*rows, ("Gradient at the estimate", f"{fit.gradient_norm:.1e}")]
+    return [
+        *((name, number(value, digits)) for name, value, digits in rows if value is not None),
+        ("Parameters", count(fit.n_parameters)),
+        ("Gradient at the estimate", number(fit.gradient_norm, 1)),
+    ]
 
 
 def alerts(fit: FitResult) -> list[tuple[str, str]]:

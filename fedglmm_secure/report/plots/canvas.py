@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,8 +44,6 @@ _LOOK: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, sharp and searchable
     "svg.hashsalt": "fedglmm",  # the same result gives the same file
 }
-
-logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a page's author cannot mend a font cache
 
 
 @dataclass(frozen=True)

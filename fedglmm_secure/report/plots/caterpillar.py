@@ -43,8 +43,8 @@ def caterpillar(report: SiteReport) -> Plot | None:
         + "."
     )
     caption = (
-        "Each group's conditional mode, the difference from the average group on the scale of the linear predictor, with "
-        "1.96 standard deviations either way, given the estimates."
+        "Each group's conditional mode, its difference from the average group on the scale of the linear predictor, "
+        "with 1.96 standard deviations either way, given the estimates."
     )
     return plotted(draw, 0.8 + (0.19 * len(groups) if labelled else 8.0), alt, caption)
 

@@ -22,10 +22,10 @@ Points = list[tuple[int, float]]
 
 
 def convergence(fit: FitResult) -> Plot | None:
-    """Decrement and, for a single fit, distance of the log-likelihood from the last; None when there is neither."""
+    """Decrement and, for a single fit, distance of the log-likelihood from the last; None without a course of them."""
     decrements = _points((row.sum, row.decrement) for row in fit.trace)
     gaps = [] if fit.path or fit.model.penalty else _gaps(fit)
-    if not decrements and not gaps:
+    if max(len(decrements), len(gaps)) < 2:
         return None
 
     def draw(figure: Figure) -> None:

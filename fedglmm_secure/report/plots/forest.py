@@ -32,8 +32,8 @@ def forest(fit: FitResult) -> Plot | None:
         f"{effect.name}: {text}" for effect, text in zip(effects, texts, strict=True)
     )
     caption = (
-        f"{name or 'Estimate'} with 95% interval: one unit more, or a level against the reference. "
-        "An arrow marks an interval that goes on."
+        f"{name or 'Estimate'} with 95% interval (an arrow: it goes on), for one unit more or for a level against the "
+        "reference."
     )
     return plotted(draw, 0.75 + 0.27 * len(effects), alt, caption)
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fedglmm_secure.estimate import FitResult
 from fedglmm_secure.estimate.result import PathPoint
-from fedglmm_secure.report.numbers import short
+from fedglmm_secure.report.numbers import amount, short
 from fedglmm_secure.report.plots.canvas import BLUE, GREY, INK, Plot, plotted
 from fedglmm_secure.report.plots.scale import within
 
@@ -36,7 +36,10 @@ def penalties(fit: FitResult) -> Plot | None:
             _penalty_axis(axes, points)
 
     score = ", ".join(f"{point.penalty:g}: {_score(point, fit.selection):.2f}" for point in points)
-    alt = f"Left, {criterion} by penalty: {score}; chosen {fit.model.penalty:g}. Right, how {len(names)} coefficients shrink."
+    alt = (
+        f"Left, {criterion} by penalty: {score}; chosen {fit.model.penalty:g}. "
+        f"Right, how {amount(len(names), 'coefficient')} shrink."
+    )
     left_out = f" The {MOST} coefficients with the largest z values are shown." if _left_out(fit) else ""
     caption = (
         f"Left: {criterion} by penalty, the chosen one filled. Right: each estimate relative to its largest size "

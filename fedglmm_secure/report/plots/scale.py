@@ -42,7 +42,7 @@ def ratio_ticks(low: float, high: float) -> list[float]:
     if high - low < 3.0:
         return [
             float(tick)
-            for tick in MaxNLocator(5).tick_values(math.exp(low), math.exp(high))
+            for tick in MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(math.exp(low), math.exp(high))
             if _inside(tick, low, high)
         ]
     return inside[:: -(-len(inside) // 6)]
@@ -54,7 +54,7 @@ def ratio_label(tick: float) -> str:
 
 
 def within(value: float | None, bound: float = DRAWN) -> float:
-    """The value, or the end of the range from ``-bound`` to ``bound`` that it lies beyond; NaN, for none, is not drawn."""
+    """The value, or the end of -bound to bound that it lies beyond; NaN, which is not drawn, for none."""
     return math.nan if value is None or math.isnan(value) else min(max(value, -bound), bound)
 
 
