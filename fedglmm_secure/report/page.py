@@ -5,11 +5,10 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from fedglmm_secure.estimate import FitResult
 from fedglmm_secure.report import tables, words
-from fedglmm_secure.report.numbers import amount, count
+from fedglmm_secure.report.numbers import count
 from fedglmm_secure.report.plots.caterpillar import LABELLED, caterpillar
 from fedglmm_secure.report.plots.convergence import convergence
 from fedglmm_secure.report.plots.forest import forest
@@ -53,8 +52,6 @@ def _rendered(template: str, **content: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(count=count, amount=amount)
-    assert environment.loader is not None  # noqa: S101  given above
-    style = Markup(environment.loader.get_source(environment, "style.css")[0])  # noqa: S704  our own file
+    environment.filters["count"] = count
     program = f"fedglmm-secure {version('fedglmm-secure')}"
-    return environment.get_template(template).render(style=style, program=program, **content)
+    return environment.get_template(template).render(program=program, **content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import groupby
 
 from fedglmm_secure.estimate import FitResult
@@ -108,26 +109,28 @@ def notes(fit: FitResult) -> list[tuple[str, str]]:
 
 def protection(fit: FitResult) -> list[str]:
     """How the sums were protected and what they were."""
-    security, sites = fit.security, amount(fit.n_sites, "site")
+    security = fit.security
+    if security.protocol == "pooled":
+        return ["One table held all rows, so there was nothing to protect."]
+    sites = "sites that took part" if security.dropouts else amount(fit.n_sites, "site")
     how = {
         "masking": f"Pairwise masks hid every number that a site sent. They cancel only in the sum over the {sites}, "
         "so the coordinator learned sums and no site's share.",
         "paillier": f"Every number that a site sent was encrypted (threshold Paillier). Only the sum over the {sites} "
         "was decrypted, by several sites together, so the coordinator learned sums and no site's share.",
         "plain": "Nothing was protected: the coordinator saw every number of every site.",
-        "pooled": "One table held all rows, so there was nothing to protect.",
-    }.get(security.protocol, f"Protocol: {security.protocol}.")
-    sentences = [how]
+    }
+    sentences = [how.get(security.protocol, f"Protocol: {security.protocol}.")]
     if security.protocol in ("masking", "paillier"):
         lost = (
             f"A sum could be opened with up to {amount(security.dropouts, 'site')} lost."
             if security.dropouts
             else "Without every site no sum could be opened."
         )
-        sentences.append(f"{lost} Sites take part only in sums over at least {amount(security.minimum_sites, 'site')}.")
-    sentences.append(
-        f"{amount(security.sums, 'sum')} {'was' if security.sums == 1 else 'were'} asked for: {_sizes(fit)}."
-    )
+        least = amount(security.minimum_sites, "site")
+        sentences.append(f"{lost} Sites take part only in sums over at least {least}.")
+    verb = "was" if security.sums == 1 else "were"
+    sentences.append(f"{amount(security.sums, 'sum')} {verb} asked for: {_sizes(fit)}.")
     return sentences
 
 
@@ -136,7 +139,7 @@ def absent(fit: FitResult) -> list[str]:
     sentences = [
         "No patient's row, and nothing of a single site but its name and the bytes that it sent.",
         "No residual plots or other checks that need rows: each site can make its own.",
-        "Wald tests and intervals only. With few groups they are too narrow, above all for standard deviations; "
+        "Wald tests and intervals only. With few groups they tend to be too narrow, above all for standard deviations; "
         "fedglmm compare gives the likelihood-ratio test of two nested fits.",
         "No proof that every site's table was right, nor that sums and estimates reveal nothing: the first is for the "
         "sites, the second for the study's rules of disclosure.",
@@ -184,8 +187,8 @@ def _sizes(fit: FitResult) -> str:
     )
 
 
-def _listed(parts: object) -> str:
-    words = list(parts)  # type: ignore[call-overload]
+def _listed(parts: Iterable[str]) -> str:
+    words = list(parts)
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 

@@ -38,7 +38,7 @@ def penalties(fit: FitResult) -> Plot | None:
     score = ", ".join(f"{point.penalty:g}: {_score(point, fit.selection):.2f}" for point in points)
     alt = (
         f"Left, {criterion} by penalty: {score}; chosen {fit.model.penalty:g}. "
-        f"Right, how {amount(len(names), 'coefficient')} shrink."
+        f"Right, the course of {amount(len(names), 'coefficient')}."
     )
     left_out = f" The {MOST} coefficients with the largest z values are shown." if _left_out(fit) else ""
     caption = (
