@@ -75,9 +75,9 @@ def count(value: int) -> str:
     return _signed(f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"))
 
 
-def amount(value: int, one: str, many: str | None = None) -> str:
+def amount(value: int, one: str) -> str:
     """``1 site``, ``4 sites``."""
-    return f"{count(value)} {one if value == 1 else many or one + 's'}"
+    return f"{count(value)} {one if value == 1 else one + 's'}"
 
 
 def interval(lower: str, upper: str) -> str:

@@ -49,8 +49,8 @@ def ratio_ticks(low: float, high: float) -> list[float]:
 
 
 def ratio_label(tick: float) -> str:
-    """The tick as a number; from 100000 on, and below 0.001, as a power of ten."""
-    return f"{tick:g}" if 1e-3 <= tick < 1e5 else power(round(math.log10(tick)))
+    """The tick as a number; a power of ten from 100000 on and below 0.0001, where ``ratio_ticks`` has no others."""
+    return f"{tick:g}" if 0.99e-4 <= tick < 0.99e5 else power(round(math.log10(tick)))
 
 
 def within(value: float | None, bound: float = DRAWN) -> float:
