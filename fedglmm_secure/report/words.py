@@ -130,7 +130,11 @@ def protection(fit: FitResult) -> list[str]:
         least = amount(security.minimum_sites, "site")
         sentences.append(f"{lost} Sites take part only in sums over at least {least}.")
     verb = "was" if security.sums == 1 else "were"
-    sentences.append(f"{amount(security.sums, 'sum')} {verb} asked for: {_sizes(fit)}.")
+    asked = f"{amount(security.sums, 'sum')} {verb} asked for"
+    known = len(security.numbers_per_sum)
+    if known != security.sums:  # a fit that was begun again lists its own sums alone
+        asked += f", the last {count(known)} by the fit that ended"
+    sentences.append(f"{asked}: {_sizes(fit)}.")
     return sentences
 
 

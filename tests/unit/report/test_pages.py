@@ -138,6 +138,13 @@ def test_the_model_and_its_protection_are_said_in_words(
     assert sentence in Page(result_page(rehearsal(kind).result)).text
 
 
+def test_a_fit_that_was_begun_again_tells_its_own_sums_from_all(rehearsal: Callable[[str], Rehearsal]) -> None:
+    fit = rehearsal("logistic").result
+    again = replace(fit, security=replace(fit.security, sums=10))
+    sentence = "10 sums were asked for, the last 7 by the fit that ended: one of 90 numbers, then 6 of 28 numbers."
+    assert sentence in Page(result_page(again)).text
+
+
 def test_a_reader_is_warned_first(rehearsal: Callable[[str], Rehearsal]) -> None:
     fit = rehearsal("logistic").result
     effect = replace(fit.random_effects[0], std_dev=(0.0,), std_error=(None,))
