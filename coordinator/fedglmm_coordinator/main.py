@@ -34,7 +34,9 @@ def serve(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for result.json and transcript.jsonl [default: that of --store]."),
+        typer.Option(
+            metavar="DIR", help="Folder for result.json, report.html and transcript.jsonl [default: --store's]."
+        ),
     ] = None,
     passphrase_file: shell.PassphraseFile = None,
     timeout: Annotated[float, typer.Option(help="Seconds without progress before it gives up.")] = 3600.0,

@@ -30,7 +30,7 @@ class Service:
         """Nothing is opened yet; results go to ``out``."""
         self._study, self._identity, self._store, self._out, self._say = study, identity, store, out, say
         self._began = time.monotonic()
-        self._summary = ""
+        self._result: FitResult | None = None
         self._conductor = Conductor(
             study, self._fit, randomness=secrets.token_bytes, keep=self._keep, ledger=store, say=say
         )
@@ -53,7 +53,11 @@ class Service:
             await server.stop(grace=1.0)
         if isinstance(end, Stopped):
             raise end.error
-        print(self._summary, end="", flush=True)
+        if self._result is not None:
+            from fedglmm_secure.report import result_page  # noqa: PLC0415  loads matplotlib
+
+            print(self._result.summary(), flush=True)
+            (self._out / "report.html").write_text(result_page(self._result), encoding="utf-8")
         return end is None
 
     async def _end_of(self, work: asyncio.Task[Finished | Stopped]) -> Finished | Stopped | None:
@@ -85,5 +89,5 @@ class Service:
         text = secured.to_json()
         (self._out / "result.json").write_text(text, encoding="utf-8")
         self._store.finish(text)
-        self._summary = secured.summary() + "\n"
+        self._result = secured
         return text

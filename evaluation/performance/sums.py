@@ -30,6 +30,7 @@ from fedglmm_secure.securesum import Policy, Relay, Seed, Site, SumRequest
 from fedglmm_secure.securesum.seed import SEED_BYTES
 from fedglmm_secure.shell import write_identity
 from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.certificates import coordinator_trust
 from fedglmm_secure.wire.codec import encode_site
 from fedglmm_secure.wire.messages import Next, Stopped
 from fedglmm_secure.wire.terms import terms_of

@@ -1,4 +1,4 @@
-"""A rehearsal's folder: result.json, study.toml, sites/NAME/ and coordinator/."""
+"""A rehearsal's folder: result.json, report.html, study.toml, sites/NAME/ and coordinator/."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fedglmm_secure.errors import InputError
 from fedglmm_secure.rehearsal import Rehearsal
 from fedglmm_secure.wire.records import journal_line, transcript_line
 
-CONTENT = {"result.json", "study.toml", "sites", "coordinator"}
+CONTENT = {"result.json", "report.html", "study.toml", "sites", "coordinator"}
 
 
 def prepare(folder: Path) -> None:
@@ -28,11 +28,14 @@ def prepare(folder: Path) -> None:
 
 def write(folder: Path, rehearsal: Rehearsal) -> None:
     """What a rehearsal in memory leaves, in the files that the programs would have written."""
+    from fedglmm_secure.report import result_page  # noqa: PLC0415  loads matplotlib
+
     (folder / "study.toml").write_text(rehearsal.study.to_toml(), encoding="utf-8")
-    (folder / "result.json").write_text(rehearsal.result.to_json(), encoding="utf-8")
     coordinator = folder / "coordinator"
     coordinator.mkdir()
-    (coordinator / "result.json").write_text(rehearsal.result.to_json(), encoding="utf-8")
+    for home in (folder, coordinator):
+        (home / "result.json").write_text(rehearsal.result.to_json(), encoding="utf-8")
+        (home / "report.html").write_text(result_page(rehearsal.result), encoding="utf-8")
     with (coordinator / "transcript.jsonl").open("w", encoding="ascii") as transcript:
         transcript.writelines(transcript_line(0.0, site, message) for site, message in rehearsal.transcript)
     for name, report in rehearsal.reports.items():

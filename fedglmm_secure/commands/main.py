@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fedglmm_secure import shell
-from fedglmm_secure.commands import compare, keys, paillier, rehearse, study
+from fedglmm_secure.commands import compare, keys, paillier, rehearse, report, study
 
 app = shell.make_app("Mixed models across hospitals whose patients' data never move: a study lead's tools.")
 app.add_typer(study.app, name="study")
@@ -11,6 +11,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(paillier.app, name="paillier")
 app.command("rehearse")(rehearse.rehearse)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 
 
 def main() -> None:

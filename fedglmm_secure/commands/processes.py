@@ -80,7 +80,8 @@ def rehearse_over_grpc(
         _watch(parties)
         assert coordinator.process.stdout is not None  # noqa: S101  opened as a pipe
         summary = coordinator.process.stdout.read().strip()
-    shutil.copy(out / "coordinator" / "result.json", out / "result.json")
+    for name in ("result.json", "report.html"):
+        shutil.copy(out / "coordinator" / name, out / name)
     return summary
 
 

@@ -47,8 +47,8 @@ def rehearse(
 
     With --transport grpc, the default, one coordinator process and one process a site speak gRPC with mutual TLS on
     loopback, as they would between hospitals. Every site gets a throw-away identity. DIR then holds result.json, the
-    study as it was run, what each site kept (sites/NAME/) and every byte that the coordinator received
-    (coordinator/transcript.jsonl).
+    page report.html, the study as it was run, what each site kept (sites/NAME/) and every byte that the coordinator
+    received (coordinator/transcript.jsonl).
 
     Example: fedglmm rehearse study.toml --site north=north.csv --site south=south.csv --site west=west.csv --out run1
     """
@@ -64,7 +64,8 @@ def rehearse(
         rehearsal = rehearse_in_memory(given, frames, protocol=chosen, report=lambda row: say(shell.progress_line(row)))
         folder.write(out, rehearsal)
         summary = rehearsal.result.summary()
-    print(f"{summary}\n\nresult: {out / 'result.json'}\nwhat each party kept: {out / 'sites'}, {out / 'coordinator'}")
+    print(f"{summary}\n\nresult: {out / 'result.json'}\nreport: {out / 'report.html'}")
+    print(f"what each party kept: {out / 'sites'}, {out / 'coordinator'}")
 
 
 def _tables(options: list[str]) -> dict[str, Path]:

@@ -66,6 +66,9 @@ def test_what_each_party_kept_is_in_the_folder(over_grpc: tuple[Path, dict], tmp
     if transport == "memory":
         out, result = tmp_path / "run", rehearse(tmp_path / "run", "--transport", "memory")
     assert "rehearsal_of" in (out / "study.toml").read_text()
+    page = (out / "report.html").read_text()
+    assert page == (out / "coordinator" / "report.html").read_text()
+    assert "Rectal indomethacin" in page
     for name, rows in (("1_UM", 164), ("2_IU", 413), ("3_UK", 22), ("4_Case", 3)):
         report = json.loads((out / "sites" / name / "report.json").read_text())
         assert report["rows"] == rows
@@ -143,6 +146,8 @@ def test_a_site_with_a_bad_table_is_named_with_its_reason(tmp_path: Path) -> Non
         (["study", "check", EXAMPLE], 2, "cannot be read"),
         (["compare", EXAMPLE, EXAMPLE], 2, "cannot be read as a result"),
         (["compare", STUDY, STUDY], 2, "is not JSON"),
+        (["report", EXAMPLE], 2, "holds neither a result.json nor"),
+        (["report", "x"], 2, "holds neither a result.json nor"),
         (["unknown"], 2, "No such command"),
     ],
 )
@@ -171,6 +176,17 @@ def test_keys_are_made_once_and_private(tmp_path: Path) -> None:
     again = fedglmm("keys", "new", tmp_path / "keys")
     assert again.returncode == 2
     assert "keys are never replaced" in again.stderr
+
+
+def test_a_page_is_made_again_from_the_folder(over_grpc: tuple[Path, dict]) -> None:
+    out, _ = over_grpc
+    page = (out / "report.html").read_bytes()
+    (out / "report.html").unlink()
+    ended = fedglmm("report", out)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"report: {out / 'report.html'}\n", "")
+    assert (out / "report.html").read_bytes() == page
+    assert fedglmm("report", out / "sites" / "2_IU").returncode == 0
+    assert "2_IU: its own report" in (out / "sites" / "2_IU" / "site-report.html").read_text()
 
 
 def test_nested_rehearsals_are_compared(tmp_path: Path) -> None:

@@ -52,5 +52,6 @@ def test_the_wheel_holds_every_package_its_types_and_no_module_named_site(unpack
     for package in ("fedglmm_secure", "fedglmm_coordinator", "fedglmm_site"):
         assert (unpacked / package / "py.typed").exists()
     assert (unpacked / "fedglmm_secure" / "wire" / "v1" / "exchange_pb2.py").exists()
+    assert (unpacked / "fedglmm_secure" / "report" / "templates" / "result.html").exists()
     assert not (unpacked / "site").exists()
     assert not (unpacked / "tests").exists()
