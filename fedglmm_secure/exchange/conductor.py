@@ -37,12 +37,16 @@ class Conductor:
         randomness: Randomness,
         keep: Callable[[FitResult], str],
         say: Callable[[str], None] = lambda _: None,
+        machine: Coordinator | None = None,
     ) -> None:
-        """``fit`` starts the estimator, anew for each cohort; ``keep`` stores its result and returns it as JSON."""
+        """``fit`` starts the estimator, anew for each cohort; ``keep`` stores its result and returns it as JSON.
+
+        ``machine`` is a fresh one, by default that of the study's terms.
+        """
         self._layout = study.layout
         self._start, self._fit = fit, fit()
         self._randomness, self._keep, self._say = randomness, keep, say
-        self._coordinator = Coordinator(terms_of(study))
+        self._coordinator = machine or Coordinator(terms_of(study))
         self._question: Question | None = None
         self._request: SumRequest | None = None
         self.end: Finished | Stopped | None = None
@@ -52,6 +56,11 @@ class Conductor:
     def session_id(self) -> bytes:
         """The id of the open session, empty before all sites said hello."""
         return self._coordinator.session_id
+
+    @property
+    def cohort(self) -> tuple[str, ...]:
+        """The sites that take part: the whole roster, unless some were left out."""
+        return self._coordinator.cohort
 
     def missing(self) -> tuple[str, ...]:
         """The sites that are waited for."""
