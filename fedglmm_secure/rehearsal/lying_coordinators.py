@@ -13,7 +13,7 @@ from fedglmm_secure.rehearsal.hostile import Said
 from fedglmm_secure.rehearsal.liars import EVERY, PAILLIER, PHASED, TOLERANT, Lie, Situation, with_field_flipped
 from fedglmm_secure.rehearsal.weather import damaged
 from fedglmm_secure.securesum import Coordinator, Hello, Phase, Relay, SessionOffer, SumReply, Terms
-from fedglmm_secure.securesum.messages import Agreement, Opening, Parcel, Part
+from fedglmm_secure.securesum.messages import Advertisement, Agreement, Commitment, Opening, Parcel, Part
 from fedglmm_secure.securesum.protection import Collected
 from fedglmm_secure.securesum.session import sign_hello
 from fedglmm_secure.securesum.states import CLOSING
@@ -22,14 +22,16 @@ from fedglmm_secure.wire.messages import CoordinatorMessage, Next, SiteMessage
 
 
 class BlindCoordinator(Coordinator):
-    """Believes every message of a site, so that a lie gets as far as the sites, who must find it themselves."""
+    """Believes every signature and opening, so that a lie gets as far as the sites, who must find it themselves."""
 
     def __init__(self, terms: Terms) -> None:
-        """As the honest one, without its checks of single messages."""
+        """As the honest one, without these checks."""
         super().__init__(terms)
+        check = self._protection.check
 
         def believe(collected: Collected, message: SumReply) -> None:
-            pass
+            if not isinstance(message, Advertisement | Agreement | Commitment | Opening):
+                check(collected, message)
 
         self._protection = replace(self._protection, check=believe)
 
@@ -57,7 +59,7 @@ class LyingCoordinator(Lie):
             key = codec.encode_coordinator(honest)
             if not self.told and _number(honest) >= self.number:
                 lie = self._lie(honest)
-                if lie is not None:
+                if lie is not None and lie != honest:
                     self.told, self._lies[key] = True, lie
             if key in self._lies:
                 return self._lies[key]
@@ -177,6 +179,7 @@ class ReplaysAnOldQuestion(_AboutTheQuestion):
     """Asks the question of a sum that is long over."""
 
     earliest = 3
+    stops = (PeerError, RefusalError)
 
     def _changed(self, honest: Next) -> Next | None:
         return _earlier_question(self, honest.request.number - 2)
@@ -234,7 +237,7 @@ class SinglesOut(_AboutTheQuestion):
 
 
 class InventsADescription(_AboutTheQuestion):
-    """Tells a site that the pooled data have fewer rows than it has itself."""
+    """Tells a site that the pooled data have 20 rows, fewer than it has itself."""
 
     earliest = 2
     stops = (PeerError, RefusalError)
@@ -243,7 +246,7 @@ class InventsADescription(_AboutTheQuestion):
         question = honest.question
         if not isinstance(question, MarginalDerivatives):
             return None
-        return _asking(honest, replace(question, description=(1.0, *question.description[1:])))
+        return _asking(honest, replace(question, description=(20.0, *question.description[1:])))
 
 
 class SendsNoNumber(_AboutTheQuestion):

@@ -110,6 +110,7 @@ class InventsItsData(_OfContributions):
     about_data = True
     stops = (FedglmmError,)
     harmless = True
+    names = False
 
     def _instead_of(self, honest: Contribution) -> Said:
         more = np.zeros(self._length(honest) - 1)

@@ -84,7 +84,8 @@ class Network:
     def run(self) -> Finished:
         """Carry messages until the end; raises the error that ended the fit, LinkError when nothing moves any more."""
         while self.conductor.end is None:
-            if not any([self.step(name) for name in self.sites]):
+            moved = [self.step(name) for name in self.sites]
+            if not any(moved):
                 self.conductor.lose()
         if isinstance(self.conductor.end, Stopped):
             raise self.conductor.end.error

@@ -10,7 +10,6 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import combinations
 
 import gmpy2
 import pandas as pd
@@ -76,16 +75,21 @@ class Schedule:
         """Protocol, roster, weather and liar by the dice of ``seed``."""
         dice = random.Random(seed)  # noqa: S311  no secret: it must repeat
         protocol = dice.choice(sorted(PROTOCOLS))
-        sites = dice.choice(sorted(DROPOUTS)) if "lose" in protocol else dice.choice([3, 4, 5])
-        drawn = cls(seed, protocol, sites, dice.randrange(LONG_FITS) == 0, _weather(dice, seed))
+        sites = dice.choice([4, 4, 5, 7]) if "lose" in protocol else dice.choice([3, 4, 5])
+        drawn = cls(seed, protocol, sites, dice.randrange(LONG_FITS) == 0, CALM)
         terms = ground(protocol, sites, is_long=False).terms
+        fair, foul = Weather(seed), Weather(seed, 0.15, 0.15, 0.05, 0.2, 0.1, 0.1, crashes=0.08, absences=0.3)
         match dice.choice(["nobody", "nobody", "coordinator", "site"]):
             case "coordinator":
                 lie = dice.choice([kind for kind in LYING_COORDINATORS if kind.fits(terms)])
-                return replace(drawn, coordinator=lie, is_blind=dice.random() < 0.5)
+                weather = dice.choice([CALM, fair, foul])
+                return replace(drawn, weather=weather, coordinator=lie, is_blind=dice.random() < 0.5)
             case "site":
-                return replace(drawn, site=dice.choice([kind for kind in LYING_SITES if kind.fits(terms)]))
-        return drawn
+                liar = dice.choice([kind for kind in LYING_SITES if kind.fits(terms)])
+                return replace(drawn, weather=dice.choice([CALM, fair, foul]), site=liar)
+            case _:
+                lost, old = replace(foul, gone=0.05), replace(fair, stale=0.05)
+                return replace(drawn, weather=dice.choice([fair, foul, foul, lost, old]))
 
     def __str__(self) -> str:
         liar = self.coordinator or self.site
@@ -108,23 +112,15 @@ class Outcome:
     violations: list[str] = field(default_factory=list)
 
 
-PROTOCOLS: Mapping[str, Callable[[Terms], Mapping[str, object]]] = {
-    "masking": lambda _: {},
-    "masking, may lose some, waits": lambda terms: {"dropouts": DROPOUTS[len(terms.roster)]},
-    "masking, may lose some, excludes": lambda terms: {
-        "dropouts": DROPOUTS[len(terms.roster)],
-        "on_dropout": "exclude",
-    },
-    "paillier": lambda terms: {"protocol": "paillier", "paillier": _paillier_key(len(terms.roster))[0]},
-    "paillier, may lose some, excludes": lambda terms: {
-        "protocol": "paillier",
-        "paillier": _paillier_key(len(terms.roster))[0],
-        "dropouts": DROPOUTS[len(terms.roster)],
-        "on_dropout": "exclude",
-    },
-    "plain": lambda _: {"protocol": "plain"},
+PROTOCOLS: Mapping[str, Mapping[str, str]] = {
+    "masking": {},
+    "masking, may lose some, waits": {"on_dropout": "wait"},
+    "masking, may lose some, excludes": {"on_dropout": "exclude"},
+    "paillier": {},
+    "paillier, may lose some, excludes": {"on_dropout": "exclude"},
+    "plain": {},
 }
-"""What each changes in the terms of masking."""
+"""Each kind of sum, and what the study says about lost sites."""
 
 
 def run(schedule: Schedule) -> Outcome:
@@ -306,11 +302,17 @@ def ground(protocol: str, sites: int, *, is_long: bool) -> Ground:
     """A logistic regression over small hospitals, the same for the same arguments."""
     names = tuple(f"hospital_{letter}" for letter in "abcdefg"[:sites])
     signing = {name: SigningIdentity.from_private_bytes(hashlib.sha256(name.encode()).digest()) for name in names}
+    security = {"minimum_sites": 3, **PROTOCOLS[protocol], "dropouts": DROPOUTS[sites] if PROTOCOLS[protocol] else 0}
     study = Study.parse(_STUDY.format(penalty="[0.3, 0.1, 0.03, 0.01]" if is_long else "0.0"), "a small study")
+    study = study.model_copy(update={"security": security})
     study = study.replaced(identities={name: (encode_public_key(signing[name].public_bytes), None) for name in names})
-    masking = terms_of(study)
-    terms = replace(masking, **PROTOCOLS[protocol](masking))  # type: ignore[arg-type]
-    shares = dict(zip(names, _paillier_key(sites)[1], strict=True)) if terms.paillier else {}
+    terms, shares = terms_of(study), dict[str, object]()
+    kind = protocol.partition(",")[0]
+    if kind == "paillier":
+        key, dealt = _paillier_key(sites)
+        terms, shares = replace(terms, paillier=key, protocol=kind), dict(zip(names, dealt, strict=True))
+    elif kind == "plain":
+        terms = replace(terms, protocol=kind)
     designs = {name: study.design(_table(name), name, name) for name in names}
     return Ground(study, terms, designs, signing, shares)
 
@@ -330,8 +332,6 @@ levels = ["no", "yes"]
 [variables.dose]
 type = "numeric"
 range = [0, 10]
-[security]
-minimum_sites = 3
 """
 
 
@@ -354,12 +354,6 @@ def _paillier_key(sites: int) -> tuple[PaillierTerms, tuple[object, ...]]:
     return PaillierTerms(p * q, threshold), share(p, q, sites, threshold, draw)
 
 
-def _weather(dice: random.Random, seed: int) -> Weather:
-    """Fair, foul, or such that sites are lost for good or old answers come back."""
-    fair, foul = Weather(seed), Weather(seed, 0.15, 0.15, 0.05, 0.2, 0.1, 0.1, crashes=0.08, absences=0.3)
-    return dice.choice([fair, foul, replace(foul, gone=0.15), replace(fair, stale=0.05)])
-
-
 def drawer(label: str) -> Randomness:
     """Bytes that nobody could predict who does not know ``label``, never the same twice; for rehearsals alone."""
     drawn = 0
@@ -370,9 +364,3 @@ def drawer(label: str) -> Randomness:
         return hashlib.shake_256(f"{label}/{drawn}".encode()).digest(size)
 
     return draw
-
-
-def cohorts(names: tuple[str, ...], dropouts: int) -> Iterator[tuple[str, ...]]:
-    """Every cohort that a study may end with."""
-    for lost in range(dropouts + 1):
-        yield from combinations(names, len(names) - lost)
