@@ -42,15 +42,16 @@ class Conductor:
         keep: Callable[[FitResult], str],
         ledger: Ledger = NO_LEDGER,
         say: Callable[[str], None] = lambda _: None,
+        machine: Coordinator | None = None,
     ) -> None:
         """``fit`` starts the estimator, anew for each cohort; ``keep`` stores its result and returns it as JSON.
 
-        ``ledger`` keeps what ``resume`` needs.
+        ``ledger`` keeps what ``resume`` needs; ``machine`` is a fresh one, by default that of the study's terms.
         """
         self._layout = study.layout
         self._start, self._fit = fit, fit()
         self._randomness, self._keep, self._ledger, self._say = randomness, keep, ledger, say
-        self._coordinator = Coordinator(terms_of(study))
+        self._coordinator = machine or Coordinator(terms_of(study))
         self._excluded: tuple[str, ...] = ()
         self._sums_before = 0
         self._question: Question | None = None
@@ -62,6 +63,11 @@ class Conductor:
     def session_id(self) -> bytes:
         """The id of the open session, empty before all sites said hello."""
         return self._coordinator.session_id
+
+    @property
+    def cohort(self) -> tuple[str, ...]:
+        """The sites that take part: the whole roster, unless some were left out."""
+        return self._coordinator.cohort
 
     def missing(self) -> tuple[str, ...]:
         """The sites that are waited for."""

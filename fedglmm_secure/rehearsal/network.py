@@ -12,6 +12,11 @@ from fedglmm_secure.exchange import Conductor, Party
 from fedglmm_secure.securesum import JournalRecord, Seed, Site
 from fedglmm_secure.wire import codec
 from fedglmm_secure.wire.messages import CoordinatorMessage, Finished, Refusal, SiteMessage, Stopped, Wait
+from fedglmm_secure.wire.records import journal_line, read_journal
+
+
+class Crashed(Exception):
+    """A simulated kill -9 of a site."""
 
 
 class SiteAtHand:
@@ -28,6 +33,8 @@ class SiteAtHand:
         self.message: SiteMessage = self._party.begin()
         """What it sends, until it is answered."""
         self.end: Finished | Stopped | None = None
+        self.writes_left: int | None = None
+        """How many records it may still write before it crashes; None: it does not crash."""
 
     def take(self, answer: CoordinatorMessage) -> None:
         """Take the coordinator's answer; ``message`` is then the next. What this site refuses is raised."""
@@ -42,8 +49,9 @@ class SiteAtHand:
 
     def restart(self) -> None:
         """Forget all that is in memory, as kill -9 does, and go on from the seed and the journal."""
+        self.writes_left = None
         self.machine, self._party = self._fresh()
-        self.message = self._party.begin(tuple(self.journal))
+        self.message = self._party.begin(read_journal(b"".join(map(journal_line, self.journal)), "the journal"))
 
     def work_ahead(self) -> None:
         """Prepare the next sum."""
@@ -51,7 +59,14 @@ class SiteAtHand:
 
     def _fresh(self) -> tuple[Site, Party]:
         machine = self._make_machine(self._seed)
-        return machine, self._make_party(machine, self.journal.append)
+        return machine, self._make_party(machine, self._write)
+
+    def _write(self, record: JournalRecord) -> None:
+        if self.writes_left == 0:
+            raise Crashed
+        self.journal.append(record)
+        if self.writes_left is not None:
+            self.writes_left -= 1
 
 
 Keep = Callable[[JournalRecord], None]

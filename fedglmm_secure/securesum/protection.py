@@ -138,9 +138,12 @@ def check_sealed(message: KeyShares | Contribution, members: tuple[str, ...]) ->
 
 
 def check_vector(collected: Collected, message: SumReply) -> None:
-    """Raise PeerError unless a contribution has as many numbers as were asked for."""
-    if isinstance(message, Contribution):
-        ring.from_bytes(message.vector, collected.request.length)
+    """Raise PeerError, naming the site, unless a contribution has as many numbers as were asked for."""
+    if isinstance(message, Contribution) and len(message.vector) != collected.request.length * ring.ELEMENT_BYTES:
+        raise PeerError(
+            f"site {message.site!r} sent {len(message.vector)} bytes where {collected.request.length} numbers were "
+            "asked for; use the same version everywhere"
+        )
 
 
 def vectors(collected: Collected) -> dict[str, Ring]:
