@@ -18,6 +18,8 @@ from fedglmm_secure.model.units import Units
 
 PIECE_ROWS = 4096
 """Rows of a piece: with some ten nodes its arrays stay in a second-level cache of a megabyte."""
+LONGEST = 8
+"""A group beyond so many times TILE_ROWS is taken in parts, so that no copy of x is longer."""
 TILE_ROWS = 16384
 """Rows of a tile: enough to spread the cost of group-level algebra, and enough tiles to share between cores."""
 PADDING = 1.125
@@ -27,7 +29,8 @@ LONG = 1024
 """A group of so many rows is worth a piece of its own: no padding, and its rows are contiguous in the design."""
 
 Place = tuple[slice, slice]
-"""Where a piece lies in its tile: groups and rows."""
+"""Where something lies in its tile: groups and rows."""
+EVERYWHERE: Place = (slice(None), slice(None))
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class Tile:
 
     @property
     def is_long(self) -> bool:
-        """Whether this is one group beyond TILE_ROWS."""
-        return self.shape[1] > TILE_ROWS
+        """Whether this is one group that is taken in parts."""
+        return self.shape[1] > LONGEST * TILE_ROWS
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -64,10 +67,17 @@ class Tile:
         return self._columns()
 
     def _columns(self) -> Matrix:
-        table, columns = self.design.x[self._rows], list(self.units.columns)
-        if columns != list(range(table.shape[1])):
-            table = table[:, columns]
-        return _standardised(table, self.units).reshape(*self.shape, -1)
+        columns = list(self.units.columns)
+        kept: slice | list[int] = slice(None) if columns == list(range(self.design.x.shape[1])) else columns
+        (G, L), p = self.shape, len(columns)
+        result = np.empty((G, L, p))
+        if L < LONG:
+            _standardise(self.design.x[self._rows][:, kept], self.units, result.reshape(G * L, p))
+            return result
+        for rows, first, size in zip(result, self.firsts, self.sizes, strict=True):
+            _standardise(self.design.x[first : first + size][:, kept], self.units, rows[:size])
+            rows[size:] = 0.0
+        return result
 
     @cached_property
     def z(self) -> Matrix | None:
@@ -100,30 +110,39 @@ class Tile:
             return np.asarray(rows.sum(axis=-1))
         return np.asarray(rows.reshape(-1, length) @ np.ones(length)).reshape(rows.shape[:-1])
 
-    def weighted(self, rows: Matrix) -> Matrix:
-        """Rows (G, L) or (G, K, L) times their weights."""
-        return rows if self.weights is None else rows * _like(self.weights, rows)
+    def weighted(self, rows: Matrix, place: Place = EVERYWHERE) -> Matrix:
+        """Rows (G, L) or (G, K, L) at ``place`` times their weights."""
+        return rows if self.weights is None else rows * _like(self.weights[place], rows)
 
-    def times_z(self, rows: Matrix, power: int = 1) -> Matrix:
-        """Rows (G, L) or (G, K, L) times z^power."""
-        return rows if self.z is None else rows * _like(self.z if power == 1 else self.z**power, rows)
+    def times_z(self, rows: Matrix, power: int = 1, place: Place = EVERYWHERE) -> Matrix:
+        """Rows (G, L) or (G, K, L) at ``place`` times z^power."""
+        return rows if self.z is None else rows * _like(self.z[place] if power == 1 else self.z[place] ** power, rows)
 
-    def pieces(self) -> list[tuple[Place, Tile]]:
-        """Whole groups of up to PIECE_ROWS rows together, or a part of one group, with their places."""
+    def parts(self) -> list[tuple[Place, Tile]]:
+        """The tile itself, or parts of its one long group, with their places."""
+        if not self.is_long:
+            return [(EVERYWHERE, self)]
+        length = self.shape[1]
+        cuts = [(first, min(TILE_ROWS, length - first)) for first in range(0, length, TILE_ROWS)]
+        return [
+            (
+                (slice(0, 1), slice(first, first + size)),
+                replace(self, firsts=self.firsts + first, sizes=np.array([size]), keep_x=False),
+            )
+            for first, size in cuts
+        ]
+
+    def cuts(self) -> list[Place]:
+        """Places of whole groups of up to PIECE_ROWS rows together, or of a part of one group."""
         G, L = self.shape
-        many = PIECE_ROWS // L if L < LONG else 1
-        cuts = []
+        many = max(PIECE_ROWS // L, 1) if L < LONG else 1
+        places = []
         for low in range(0, G, many):
             groups = slice(low, min(low + many, G))
-            firsts, sizes = self.firsts[groups], self.sizes[groups]
-            longest = int(sizes.max())
+            longest = int(self.sizes[groups].max())
             width = PIECE_ROWS if many == 1 else longest
-            for start in range(0, longest, width):
-                part = replace(
-                    self, firsts=firsts + start, sizes=np.minimum(sizes - start, width), keep_x=not self.is_long
-                )
-                cuts.append(((groups, slice(start, start + part.shape[1])), part))
-        return cuts
+            places += [(groups, slice(at, min(at + width, longest))) for at in range(0, longest, width)]
+        return places
 
     @cached_property
     def _ragged(self) -> bool:
@@ -141,17 +160,15 @@ class Tile:
         return array[self._rows].reshape(*self.shape, *array.shape[1:])
 
 
-def _standardised(table: Matrix, units: Units) -> Matrix:
+def _standardise(table: Matrix, units: Units, result: Matrix) -> None:
     """(x - centre) / scale, several rows at a time: NumPy's inner loop is otherwise only as long as one row."""
     many = max(512 // max(table.shape[1], 1), 1)
     even = len(table) // many * many
-    result = np.empty(table.shape)
     for rows, times in ((slice(0, even), many), (slice(even, None), 1)):
         long = (-1, table.shape[1] * times)
         out = result[rows].reshape(long)
         np.subtract(table[rows].reshape(long), np.tile(units.centre, times), out=out)
         np.multiply(out, np.tile(1.0 / units.scale, times), out=out)
-    return result
 
 
 def _like(of_rows: Matrix, rows: Matrix) -> Matrix:
