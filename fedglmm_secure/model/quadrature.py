@@ -9,14 +9,16 @@ have shape (G, P), the last of the P columns being sigma's; arrays over nodes ha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.model.design import Matrix
 from fedglmm_secure.model.family import Family
-from fedglmm_secure.model.modes import scalar_modes
-from fedglmm_secure.model.rows import Map, Tensor, TileRows
+from fedglmm_secure.model.modes import modes_of_rows
+from fedglmm_secure.model.parts import Map, TileRows
+from fedglmm_secure.model.rows import Tensor
 from fedglmm_secure.model.tiles import Tile
 from fedglmm_secure.ring import Vector
 
@@ -29,6 +31,7 @@ class Rule:
     log_weights: Vector
 
     @staticmethod
+    @cache
     def of(nodes: int) -> Rule:
         """The rule with ``nodes`` nodes, both arrays of shape (K,)."""
         x, w = np.polynomial.hermite.hermgauss(nodes)
@@ -43,12 +46,8 @@ def marginal_derivatives(tile: Tile, family: Family, theta: Vector, rule: Rule, 
     What meets rows (rows.py) is done for ``each`` part of the tile.
     """
     beta, sigma = theta[:-1], float(theta[-1])
-    fixed = np.empty(tile.shape)
-    parts = tile.parts()
-    for (place, _), eta in zip(parts, each(lambda part: part[1].offset + part[1].x @ beta, parts), strict=True):
-        fixed[place] = eta
-    rows = TileRows.of(tile, family, fixed, sigma, each)
-    mode = _Mode.find(rows, scalar_modes(tile, family, fixed, sigma, each))
+    rows = TileRows.of(tile, family, beta, sigma, each)
+    mode = _Mode.find(rows, sigma)
     nodes = _Nodes.around(mode, rows, rule)
     slopes = _Slopes.of(mode, nodes.x_mode)
     means = _Means.over(mode, nodes, slopes, rule)
@@ -76,11 +75,12 @@ class _Mode:
     S4: Vector
 
     @staticmethod
-    def find(rows: TileRows, v: Vector) -> _Mode:
-        """Step (1), given the modes."""
+    def find(rows: TileRows, sigma: float) -> _Mode:
+        """Step (1)."""
+        v = modes_of_rows(rows)
         b, linear, lever, *S = rows.sums(lambda part: part.at_mode(v))
-        H = 1.0 - rows.sigma**2 * S[1]
-        return _Mode(rows.sigma, v, linear - b - 0.5 * v * v, b, H, 1.0 / np.sqrt(H), lever, *S)
+        H = 1.0 - sigma**2 * S[1]
+        return _Mode(sigma, v, linear - b - 0.5 * v * v, b, H, 1.0 / np.sqrt(H), lever, *S)
 
 
 @dataclass(frozen=True)
@@ -172,19 +172,13 @@ class _Means:
         def mean(a: Matrix, weights: Matrix = pi) -> Vector:
             return np.asarray(np.sum(weights * a, axis=1))
 
-        # G_t = g_v b_t + g_t, (G, K, P), with b_t = v_t + c_k omega_t and g_t = S l' a
-        gradients = np.concatenate([nodes.x1, (b * S1)[:, :, None]], axis=2)
-        gradients += np.stack([g_v, g_v * c], axis=2) @ np.stack([slopes.v_t, slopes.omega_t], axis=1)
-        mean_gradient = (pi[:, None, :] @ gradients)[:, 0]
-        gradients -= mean_gradient[:, None, :]
-        gradients *= np.sqrt(pi)[:, :, None]
-        deviations = gradients.reshape(-1, gradients.shape[2])
+        gradient, spread = _gradients(nodes, slopes, pi, np.stack([g_v, g_v * c], axis=2))
         return _Means(
             log_mean=np.log(total),
             pi=pi,
             pi_c=pi_c,
-            gradient=mean_gradient,
-            gradient_spread=deviations.T @ deviations,
+            gradient=gradient,
+            gradient_spread=spread,
             g_v=mean(g_v),
             g_v_c=mean(g_v, pi_c),
             g_vv=mean(g_vv),
@@ -194,6 +188,21 @@ class _Means:
             g_vs_c=mean(g_vs, pi_c),
             bbS2=mean(b * b * S2),
         )
+
+
+def _gradients(nodes: _Nodes, slopes: _Slopes, pi: Matrix, along: Tensor) -> tuple[Matrix, Matrix]:
+    """Of the nodes' gradients G_t, the mean (G, P), and the covariance summed over groups (P, P).
+
+    G_t = g_v b_t + g_t, with b_t = v_t + c_k omega_t and g_t = S l' a; ``along`` holds g_v and g_v c_k, (G, K, 2).
+    """
+    gradients = along @ np.stack([slopes.v_t, slopes.omega_t], axis=1)
+    gradients[:, :, :-1] += nodes.x1
+    gradients[:, :, -1] += nodes.v * nodes.S1
+    mean = pi[:, None, :] @ gradients
+    gradients -= mean
+    gradients *= np.sqrt(pi)[:, :, None]
+    deviations = gradients.reshape(-1, gradients.shape[2])
+    return mean[:, 0], deviations.T @ deviations
 
 
 def _hessian(rows: TileRows, mode: _Mode, nodes: _Nodes, slopes: _Slopes, means: _Means) -> Matrix:

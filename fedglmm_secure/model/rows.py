@@ -7,10 +7,6 @@ summed over the rows of this part alone. ``compiled.CompiledRows`` does the heav
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
-
 import numpy as np
 import numpy.typing as npt
 
@@ -20,19 +16,29 @@ from fedglmm_secure.model.tiles import Place, Tile
 from fedglmm_secure.ring import Vector
 
 Tensor = npt.NDArray[np.float64]
-T = TypeVar("T")
-U = TypeVar("U")
 
 
 class Rows:
-    """G groups of L rows at the linear predictor ``fixed`` + sigma z v; ``fixed`` has shape (G, L)."""
+    """G groups of L rows on their way through an evaluation."""
 
-    def __init__(self, part: Tile, family: Family, fixed: Matrix, sigma: float) -> None:
-        self.part, self.family, self.fixed, self.sigma = part, family, fixed, sigma
+    fixed: Matrix
+    """The linear predictor at v = 0, (G, L)."""
+
+    def __init__(self, part: Tile, family: Family, sigma: float) -> None:
+        """The linear predictor is ``fixed``, to be set before anything is asked, + sigma z v."""
+        self.part, self.family, self.sigma = part, family, sigma
         self._curves = np.empty((0, 3, 0))
         """l'', z l''' and z^2 l'''' of each row at the mode, (G, 3, L)."""
         self._curvature: list[Tensor] = []
         """w b'' = -l'' at the nodes, one array (G, K, L) for each cut."""
+
+    def predict(self, beta: Vector) -> Matrix:
+        """The offset + x' beta, (G, L)."""
+        return self.part.offset + self.part.x @ beta
+
+    def response(self) -> Matrix:
+        """The sum of w y z, (G, 1)."""
+        return self.part.sums(self.part.times_z(self.part.weighted(self.part.y)))[:, None]
 
     def newton_sums(self, v: Matrix) -> tuple[Matrix, Matrix]:
         """The sums of w z b' and of w z^2 b'' at v, each of v's shape (G, 1)."""
@@ -49,7 +55,7 @@ class Rows:
         self._curves = np.empty((len(v), 3, self.fixed.shape[1]))
         for m, rows in enumerate(higher):
             np.negative(part.weighted(part.times_z(rows, m)), out=self._curves[:, m])
-        lever = part.sums(part.times_z(part.weighted(part.y)))
+        lever = self.response()[:, 0]
         return (
             part.sums(part.weighted(b)),
             part.sums(part.weighted(part.y * (self.fixed + shift))),
@@ -63,19 +69,18 @@ class Rows:
 
         Shapes (G, K) three times, (G, K, p), (G, 3, p).
         """
-        (G, K), x = nodes.shape, self.part.x
-        p = x.shape[2]
+        (G, K), p = nodes.shape, len(self.part.units.columns)
         totals = *(np.zeros((G, K)) for _ in range(3)), np.zeros((G, K + 3, p))
         at_mode = self.part.times_z(self._curves)
         for groups, rows in self.part.cuts():
             *sums, l1 = self._nodes_of((groups, rows), nodes[groups], at_mode[groups, :, rows])
-            for total, part in zip(totals, (*sums, l1 @ x[groups, rows]), strict=True):
+            for total, part in zip(totals, (*sums, self._times_x(l1, (groups, rows))), strict=True):
                 total[groups] += part
         b, S1, S2, with_x = totals
         return b, S1, S2, with_x[:, :K], with_x[:, K:]
 
     def _nodes_of(self, place: Place, nodes: Matrix, at_mode: Tensor) -> tuple[Tensor, ...]:
-        """Of one cut, the sums of ``at_nodes`` without x; then l' at the nodes and ``at_mode``, stacked (G, K + 3, L)."""
+        """Of one cut, the first sums of ``at_nodes``; then l' at the nodes and ``at_mode``, stacked (G, K + 3, L)."""
         part = self.part
         shift = part.times_z(self.sigma * nodes[:, :, None], place=place)
         b, b1, b2 = self.family.cumulants(self.fixed[place][:, None, :], shift, 0, 2)
@@ -109,48 +114,22 @@ class Rows:
         weights = averages[:, 0] + mixed(along[:, 0])
         slopes = v[:, None] * weights + omega[:, None] * averages[:, 1] + mixed(along[:, 1])
         rows = self.part.times_z(np.concatenate([averages, slopes[:, None]], axis=1))
-        x, p = self.part.x, self.part.x.shape[2]
-        crossed, sums = np.zeros((p, p)), np.zeros((len(v), 3, p))
+        sums = np.zeros((len(v), 3, len(self.part.units.columns)))
         for groups, places in self.part.cuts():
-            flat = x[groups, places].reshape(-1, p)
-            crossed += cross_product(flat, weights[groups, places].reshape(-1))
-            sums[groups] += rows[groups, :, places] @ x[groups, places]
-        return np.column_stack([crossed, sums[:, 2].sum(axis=0)]), sums[:, :2]
+            sums[groups] += self._times_x(rows[groups, :, places], (groups, places))
+        return np.column_stack([self._cross_product(weights), sums[:, 2].sum(axis=0)]), sums[:, :2]
 
+    def _times_x(self, rows: Tensor, place: Place) -> Tensor:
+        """Sums of rows (G, M, L) times x at ``place``: (G, M, p)."""
+        return np.asarray(rows @ self.part.x[place])
 
-def cross_product(x: Matrix, weights: Vector) -> Matrix:
-    """x' diag(weights) x; weights of one sign, which they mostly are, let BLAS compute one half of it."""
-    if weights.size and weights.max() <= 0.0:
-        x = x * np.sqrt(-weights)[:, None]
-        return np.asarray(-(x.T @ x))
-    return np.asarray(x.T @ (x * weights[:, None]))
-
-
-class Map(Protocol):
-    """The built-in map, or that of a pool of threads: results come in the order of the items."""
-
-    def __call__(self, function: Callable[[T], U], items: Iterable[T], /) -> Iterator[U]:
-        """Call function on each item."""
-        ...
-
-
-@dataclass(frozen=True)
-class TileRows:
-    """The rows of a tile, in the parts that ``each`` shares out."""
-
-    sigma: float
-    parts: list[Rows]
-    each: Map
-
-    @staticmethod
-    def of(tile: Tile, family: Family, fixed: Matrix, sigma: float, each: Map) -> TileRows:
-        """At the linear predictor ``fixed`` + sigma z v, (G, L)."""
-        return TileRows(sigma, [Rows(part, family, fixed[place], sigma) for place, part in tile.parts()], each)
-
-    def sums(self, work: Callable[[Rows], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-        """What ``work`` returns, summed over the parts in their order."""
-        first, *others = self.each(work, self.parts)
-        for values in others:
-            for total, value in zip(first, values, strict=True):
-                total += value
-        return first
+    def _cross_product(self, weights: Matrix) -> Matrix:
+        """x' diag(weights) x; weights of one sign, which they mostly are, let BLAS compute one half of it."""
+        p = len(self.part.units.columns)
+        x, result, negative = self.part.x, np.zeros((p, p)), bool(weights.max() <= 0.0)
+        factors = np.sqrt(-weights) if negative else weights
+        for place in self.part.cuts():
+            some = x[place].reshape(-1, p)
+            weighted = some * factors[place].reshape(-1, 1)
+            result += -(weighted.T @ weighted) if negative else some.T @ weighted
+        return result

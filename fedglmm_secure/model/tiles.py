@@ -22,9 +22,13 @@ LONGEST = 8
 """A group beyond so many times TILE_ROWS is taken in parts, so that no copy of x is longer."""
 TILE_ROWS = 16384
 """Rows of a tile: enough to spread the cost of group-level algebra, and enough tiles to share between cores."""
+TILE_NUMBERS = 2**19
+"""Numbers in a tile's x, for the same reasons, where that is fewer rows; but not fewer than PIECE_ROWS."""
 PADDING = 1.125
 """Rows of a tile with its padding, for each row without: more only in a tile of one piece, which costs little."""
 
+CHUNK_NUMBERS = 512
+"""So many numbers, at least, are standardised by one inner loop."""
 LONG = 1024
 """A group of so many rows is worth a piece of its own: no padding, and its rows are contiguous in the design."""
 
@@ -44,6 +48,8 @@ class Tile:
     sizes: Index
     ones: tuple[bool, bool]
     """Whether z, and the weights, are 1 in every row of the design."""
+    compiled: bool = False
+    """Whether compiled loops are to be used: only for the logit link, with z and the weights 1 in every row."""
     keep_x: bool = True
     """Whether x is kept once made: the pieces of a long group would together copy the design."""
 
@@ -118,18 +124,14 @@ class Tile:
         """Rows (G, L) or (G, K, L) at ``place`` times z^power."""
         return rows if self.z is None else rows * _like(self.z[place] if power == 1 else self.z[place] ** power, rows)
 
-    def parts(self) -> list[tuple[Place, Tile]]:
-        """The tile itself, or parts of its one long group, with their places."""
+    def parts(self) -> list[Tile]:
+        """The tile itself, or parts of its one long group."""
         if not self.is_long:
-            return [(EVERYWHERE, self)]
+            return [self]
         length = self.shape[1]
-        cuts = [(first, min(TILE_ROWS, length - first)) for first in range(0, length, TILE_ROWS)]
         return [
-            (
-                (slice(0, 1), slice(first, first + size)),
-                replace(self, firsts=self.firsts + first, sizes=np.array([size]), keep_x=False),
-            )
-            for first, size in cuts
+            replace(self, firsts=self.firsts + at, sizes=np.array([min(TILE_ROWS, length - at)]), keep_x=False)
+            for at in range(0, length, TILE_ROWS)
         ]
 
     def cuts(self) -> list[Place]:
@@ -162,7 +164,7 @@ class Tile:
 
 def _standardise(table: Matrix, units: Units, result: Matrix) -> None:
     """(x - centre) / scale, several rows at a time: NumPy's inner loop is otherwise only as long as one row."""
-    many = max(512 // max(table.shape[1], 1), 1)
+    many = CHUNK_NUMBERS // max(table.shape[1], 1) + 1
     even = len(table) // many * many
     for rows, times in ((slice(0, even), many), (slice(even, None), 1)):
         long = (-1, table.shape[1] * times)
@@ -175,17 +177,21 @@ def _like(of_rows: Matrix, rows: Matrix) -> Matrix:
     return of_rows if rows.ndim == 2 else of_rows[:, None, :]
 
 
-def tiles(design: Design, units: Units) -> Iterator[Tile]:
-    """Cut a design into tiles of up to TILE_ROWS rows; a larger group is a tile of its own."""
+def tiles(design: Design, units: Units, *, compiled: bool = False) -> Iterator[Tile]:
+    """Cut a design into tiles of up to TILE_ROWS rows, fewer of many columns; a larger group is a tile of its own.
+
+    ``compiled`` says that compiled loops pay and are made for the family (fast.py).
+    """
     ones = bool((design.z[:, 0] == units.z_scale[0]).all()), bool((design.weights == 1.0).all())
     order = np.argsort(design.sizes, kind="stable")
     firsts, sizes = design.starts[order], design.sizes[order]
+    most = min(TILE_ROWS, max(TILE_NUMBERS // max(design.x.shape[1], 1), PIECE_ROWS))
     low = 0
     while low < len(sizes):
-        ahead = sizes[low : low + TILE_ROWS]
+        ahead = sizes[low : low + most]
         filled_up = ahead * np.arange(1, len(ahead) + 1)
-        allowed = np.minimum(np.maximum(PADDING * np.cumsum(ahead), PIECE_ROWS), TILE_ROWS)
+        allowed = np.minimum(np.maximum(PADDING * np.cumsum(ahead), PIECE_ROWS), most)
         fitting = filled_up <= allowed
         high = low + (len(ahead) if fitting.all() else max(int(np.argmin(fitting)), 1))
-        yield Tile(design, units, firsts[low:high], sizes[low:high], ones)
+        yield Tile(design, units, firsts[low:high], sizes[low:high], ones, compiled and ones == (True, True))
         low = high
