@@ -26,7 +26,7 @@ class CompiledRows(Rows):
     def predict(self, beta: Vector) -> Matrix:
         """See Rows."""
         G, L = self.part.shape
-        eta: Matrix = self.part.offset + (beta @ self._columns[: len(beta), : G * L]).reshape(G, L)
+        eta: Matrix = self.part.offset + (beta @ self.x[: len(beta), : G * L]).reshape(G, L)
         return eta
 
     def newton_sums(self, v: Matrix) -> tuple[Matrix, Matrix]:
@@ -70,7 +70,7 @@ class CompiledRows(Rows):
 
     def _times_x(self, rows: Tensor, place: Place) -> Tensor:
         (G, M, n), (groups, cut), L = rows.shape, place, self.part.shape[1]
-        columns, p = self._columns, len(self.part.units.columns)
+        columns, p = self.x, len(self.part.units.columns)
         if n <= SHORT:
             return rows @ columns.reshape(-1, len(columns[0]) // L, L)[:p, groups, cut].transpose(1, 2, 0)
         filled_up = np.zeros((G, -M % 4, n))
@@ -80,21 +80,15 @@ class CompiledRows(Rows):
         return result[:, :M, :p]
 
     def _cross_product(self, weights: Matrix) -> Matrix:
-        columns, p = self._columns, len(self.part.units.columns)
+        columns, p = self.x, len(self.part.units.columns)
         result = np.empty((len(columns), len(columns)))
         kernels().cross_product(columns, weights.reshape(-1), result)
         lower = np.tril(result[:p, :p])
         return lower + np.tril(lower, -1).T
 
-    @property
-    def _columns(self) -> Matrix:
-        return self._kept_columns if self.part.keep_x else self._standardised()
-
     @cached_property
-    def _kept_columns(self) -> Matrix:
-        return self._standardised()
-
-    def _standardised(self) -> Matrix:
+    def x(self) -> Matrix:
+        """As the loops want it: see kernels.py."""
         part, kept = self.part, np.array(self.part.units.columns, dtype=np.intp)
         G, L = part.shape
         # a group more than there are, for columns must not lie a power of two apart: they would share cache lines

@@ -42,13 +42,20 @@ class TileRows:
         def rows(part: Tile) -> Rows:
             result = kind(part, family, sigma)
             result.fixed = result.predict(beta)
+            result.forget()
             return result
 
         return TileRows(list(each(rows, tile.parts())), each)
 
     def sums(self, work: Callable[[Rows], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         """What ``work`` returns, summed over the parts in their order."""
-        return tuple(reduce(np.add, values) for values in zip(*self.each(work, self.parts), strict=True))
+
+        def pass_over(part: Rows) -> tuple[Tensor, ...]:
+            result = work(part)
+            part.forget()
+            return result
+
+        return tuple(reduce(np.add, values) for values in zip(*self.each(pass_over, self.parts), strict=True))
 
     @property
     def sigma(self) -> float:

@@ -7,6 +7,8 @@ summed over the rows of this part alone. ``compiled.CompiledRows`` does the heav
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 
@@ -32,9 +34,19 @@ class Rows:
         self._curvature: list[Tensor] = []
         """w b'' = -l'' at the nodes, one array (G, K, L) for each cut."""
 
+    @cached_property
+    def x(self) -> Matrix:
+        """The part's x, (G, L, p)."""
+        return self.part.x
+
+    def forget(self) -> None:
+        """Let x go, unless it is to be kept between passes."""
+        if not self.part.keep_x:
+            self.__dict__.pop("x", None)
+
     def predict(self, beta: Vector) -> Matrix:
         """The offset + x' beta, (G, L)."""
-        return self.part.offset + self.part.x @ beta
+        return self.part.offset + self.x @ beta
 
     def response(self) -> Matrix:
         """The sum of w y z, (G, 1)."""
@@ -121,12 +133,12 @@ class Rows:
 
     def _times_x(self, rows: Tensor, place: Place) -> Tensor:
         """Sums of rows (G, M, L) times x at ``place``: (G, M, p)."""
-        return np.asarray(rows @ self.part.x[place])
+        return np.asarray(rows @ self.x[place])
 
     def _cross_product(self, weights: Matrix) -> Matrix:
         """x' diag(weights) x; weights of one sign, which they mostly are, let BLAS compute one half of it."""
         p = len(self.part.units.columns)
-        x, result, negative = self.part.x, np.zeros((p, p)), bool(weights.max() <= 0.0)
+        x, result, negative = self.x, np.zeros((p, p)), bool(weights.max() <= 0.0)
         factors = np.sqrt(-weights) if negative else weights
         for place in self.part.cuts():
             some = x[place].reshape(-1, p)

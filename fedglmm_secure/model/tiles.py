@@ -51,7 +51,7 @@ class Tile:
     compiled: bool = False
     """Whether compiled loops are to be used: only for the logit link, with z and the weights 1 in every row."""
     keep_x: bool = True
-    """Whether x is kept once made: the pieces of a long group would together copy the design."""
+    """Whether x is to be kept between passes: the parts of a long group would together copy the design."""
 
     @property
     def is_long(self) -> bool:
@@ -65,14 +65,7 @@ class Tile:
 
     @property
     def x(self) -> Matrix:
-        """Fixed effects in ``units``."""
-        return self._x if self.keep_x else self._columns()
-
-    @cached_property
-    def _x(self) -> Matrix:
-        return self._columns()
-
-    def _columns(self) -> Matrix:
+        """Fixed effects in ``units``, made anew each time."""
         columns = list(self.units.columns)
         kept: slice | list[int] = slice(None) if columns == list(range(self.design.x.shape[1])) else columns
         (G, L), p = self.shape, len(columns)
@@ -118,7 +111,9 @@ class Tile:
 
     def weighted(self, rows: Matrix, place: Place = EVERYWHERE) -> Matrix:
         """Rows (G, L) or (G, K, L) at ``place`` times their weights."""
-        return rows if self.weights is None else rows * _like(self.weights[place], rows)
+        if self.weights is None or (self.ones[1] and self._has_no_padding(place)):
+            return rows
+        return rows * _like(self.weights[place], rows)
 
     def times_z(self, rows: Matrix, power: int = 1, place: Place = EVERYWHERE) -> Matrix:
         """Rows (G, L) or (G, K, L) at ``place`` times z^power."""
@@ -145,6 +140,10 @@ class Tile:
             width = PIECE_ROWS if many == 1 else longest
             places += [(groups, slice(at, min(at + width, longest))) for at in range(0, longest, width)]
         return places
+
+    def _has_no_padding(self, place: Place) -> bool:
+        groups, rows = place
+        return rows.stop is not None and bool((self.sizes[groups] >= rows.stop).all())
 
     @cached_property
     def _ragged(self) -> bool:
