@@ -11,6 +11,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -78,16 +79,13 @@ def likelihood() -> Table:
     ):
         question, layout, design = simulated(rows, columns, groups)
 
-        def evaluate(enough: int, question=question, layout=layout, design=design) -> Callable[[], object]:
-            def run() -> object:
-                fast.ENOUGH = enough
-                return answer(question, layout, design)
+        def evaluate(enough: int, question=question, layout=layout, design=design) -> object:
+            fast.ENOUGH = enough
+            return answer(question, layout, design)
 
-            return run
-
-        ours = [evaluate(enough) for enough in paths.values()]
-        for run in ours:
-            run()  # compiles what is not compiled yet
+        ours = [partial(evaluate, enough) for enough in paths.values()]
+        for one in ours:
+            one()  # compiles what is not compiled yet
         *times, bare, products = in_turn(*ours, bare_work(rows), bare_products(design))
         ratios = [f"{ms / floor:.1f}" for ms in times for floor in (bare, bare + products)]
         table.add_row(

@@ -23,6 +23,9 @@ SHORT = 48
 class CompiledRows(Rows):
     """Rows for which e^eta factors into one number a row and one a group and node."""
 
+    _near = False
+    """Whether it may be factored at all nodes of the part."""
+
     def predict(self, beta: Vector) -> Matrix:
         """See Rows."""
         G, L = self.part.shape
@@ -48,16 +51,21 @@ class CompiledRows(Rows):
         b, mean, S2, S3, S4 = sums
         return b, linear + self.sigma * v * lever, lever, lever - mean, S2, S3, S4
 
+    def at_nodes(self, nodes: Matrix) -> tuple[Tensor, ...]:
+        """See Rows."""
+        self._near = self._is_moderate(nodes)
+        return super().at_nodes(nodes)
+
     def average_curvature(self, averaging: Tensor, nodes: Matrix) -> Tensor:
         """See Rows."""
-        if not self._is_moderate(nodes):
+        if not self._near:
             return super().average_curvature(averaging, nodes)
         averages = np.empty((len(nodes), 2, self.fixed.shape[1]))
         kernels().average_curvature(self._odds, self._factor(nodes), averaging, self.part.sizes, averages)
         return averages
 
     def _nodes_of(self, place: Place, nodes: Matrix, at_mode: Tensor) -> tuple[Tensor, ...]:
-        if not self._is_moderate(nodes):
+        if not self._near:
             return super()._nodes_of(place, nodes, at_mode)
         groups, rows = place
         sizes = np.minimum(self.part.sizes[groups], rows.stop) - rows.start

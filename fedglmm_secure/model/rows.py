@@ -104,7 +104,7 @@ class Rows:
 
     def average_curvature(self, averaging: Tensor, nodes: Matrix) -> Tensor:
         """l'' averaged over the nodes with the weights ``averaging`` (G, 2, K): (G, 2, L)."""
-        result = np.empty((len(averaging), 2, self.fixed.shape[1]))
+        result = np.zeros((len(averaging), 2, self.fixed.shape[1]))
         for (groups, rows), curvature in zip(self.part.cuts(), self._curvature, strict=True):
             np.matmul(-averaging[groups], curvature, out=result[groups, :, rows])
         return result

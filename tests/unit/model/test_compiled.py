@@ -119,6 +119,14 @@ def test_far_linear_predictors(paths: Paths, intercept: float) -> None:
         assert (paths.compiled > 0) == (abs(intercept) <= 150.0)
 
 
+def test_one_group_too_far_among_others(paths: Paths) -> None:
+    """What may be factored is decided for a part of a tile as a whole, not group by group."""
+    paths.monkeypatch.setattr(tiling, "PIECE_ROWS", 64)
+    design = design_of([60] * 4)
+    design = replace(design, y=np.repeat([0.0, 0.0, 0.0, 1.0], 60), offset=np.full(240, -250.0))
+    assert_same(*paths.both(design, np.array([0.2, 0.3, -0.2, 0.5, 0.3, 2.0]), 5))
+
+
 def test_rows_far_apart_in_one_group(paths: Paths) -> None:
     """Products of 1 + e^eta near the largest double, beside factors of 1."""
     design = design_of([200, 200])
