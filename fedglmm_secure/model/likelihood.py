@@ -14,6 +14,7 @@ from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.model.design import Design
 from fedglmm_secure.model.family import Family
+from fedglmm_secure.model.fast import pays
 from fedglmm_secure.model.groups import BLOCK_ROWS, Block, blocks
 from fedglmm_secure.model.laplace import laplace_derivatives
 from fedglmm_secure.model.quadrature import Rule, marginal_derivatives
@@ -44,7 +45,8 @@ def log_likelihood(
 
     with _blas().limit(limits=1, user_api="blas"):
         if pattern.q == 1:
-            return reduce(add, _of_tiles(list(tiles(design, units)), family, theta, rule), nothing)
+            parts = list(tiles(design, units, compiled=pays(family, design.rows, nodes)))
+            return reduce(add, _of_tiles(parts, family, theta, rule), nothing)
         return reduce(add, map(of_block, blocks(design, units, min(rows, BLOCK_ROWS))), nothing)
 
 

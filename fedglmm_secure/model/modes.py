@@ -13,6 +13,8 @@ from fedglmm_secure.errors import FitError
 from fedglmm_secure.model.design import Matrix
 from fedglmm_secure.model.family import Family
 from fedglmm_secure.model.groups import Block
+from fedglmm_secure.model.parts import TileRows
+from fedglmm_secure.model.rows import Rows
 from fedglmm_secure.model.tiles import Tile
 from fedglmm_secure.ring import Vector
 
@@ -36,15 +38,20 @@ def curvatures(block: Block, family: Family, fixed: Vector, s: Matrix, v: Matrix
 
 def scalar_modes(tile: Tile, family: Family, fixed: Matrix, sigma: float) -> Vector:
     """The modes v^ of a tile's groups, shape (G,), at linear predictor fixed + sigma z v: the same for q = 1."""
-    response = tile.sums(tile.times_z(tile.weighted(tile.y)))
+    rows = Rows(tile, family, sigma)
+    rows.fixed = fixed
+    return modes_of_rows(TileRows([rows], map))
+
+
+def modes_of_rows(rows: TileRows) -> Vector:
+    """As ``scalar_modes``, of rows at their linear predictor."""
+    (response,), sigma = rows.sums(lambda part: (part.response(),)), rows.sigma
 
     def slope_and_curvature(v: Matrix) -> tuple[Matrix, Matrix]:
-        mean, variance = family.cumulants(fixed, tile.times_z(sigma * v), 1, 2)
-        slope = sigma * (response - tile.sums(tile.times_z(tile.weighted(mean))))
-        H = 1.0 + sigma**2 * tile.sums(tile.times_z(tile.weighted(variance), 2))
-        return slope[:, None] - v, H[:, None, None]
+        mean, variance = rows.sums(lambda part: part.newton_sums(v))
+        return sigma * (response - mean) - v, (1.0 + sigma**2 * variance)[:, :, None]
 
-    return _climb(slope_and_curvature, np.zeros((tile.shape[0], 1)))[:, 0]
+    return _climb(slope_and_curvature, np.zeros_like(response))[:, 0]
 
 
 def _slope_and_curvature(block: Block, family: Family, fixed: Vector, s: Matrix, v: Matrix) -> tuple[Matrix, Matrix]:

@@ -8,31 +8,19 @@ have shape (G, P), the last of the P columns being sigma's; arrays over nodes ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
 from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.model.design import Matrix
 from fedglmm_secure.model.family import Family
-from fedglmm_secure.model.modes import scalar_modes
-from fedglmm_secure.model.tiles import Place, Tile
+from fedglmm_secure.model.modes import modes_of_rows
+from fedglmm_secure.model.parts import Map, TileRows
+from fedglmm_secure.model.rows import Tensor
+from fedglmm_secure.model.tiles import Tile
 from fedglmm_secure.ring import Vector
-
-Tensor = npt.NDArray[np.float64]
-T = TypeVar("T")
-U = TypeVar("U")
-
-
-class Map(Protocol):
-    """The built-in map, or that of a pool of threads: results come in the order of the items."""
-
-    def __call__(self, function: Callable[[T], U], items: Iterable[T], /) -> Iterator[U]:
-        """Call function on each item."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -43,6 +31,7 @@ class Rule:
     log_weights: Vector
 
     @staticmethod
+    @cache
     def of(nodes: int) -> Rule:
         """The rule with ``nodes`` nodes, both arrays of shape (K,)."""
         x, w = np.polynomial.hermite.hermgauss(nodes)
@@ -54,29 +43,24 @@ def marginal_derivatives(tile: Tile, family: Family, theta: Vector, rule: Rule, 
 
     (1) Find the modes; (2) evaluate g at the nodes around them; (3) differentiate at the mode and average over the
     nodes; (4) collect the Hessian: one weighted cross-product for all rows, outer products of group-level vectors only.
-    What meets x, or rows by nodes, is done for ``each`` piece of the tile.
+    What meets rows (rows.py) is done for ``each`` part of the tile.
     """
     beta, sigma = theta[:-1], float(theta[-1])
-    pieces = tile.pieces()
-    fixed = np.zeros(tile.shape)
-    for (place, _), eta in zip(pieces, each(lambda cut: cut[1].offset + cut[1].x @ beta, pieces), strict=True):
-        fixed[place] = eta
-    mode = _Mode.find(tile, family, fixed, sigma)
-    nodes = _Nodes.around(mode, pieces, family, rule, each)
+    rows = TileRows.of(tile, family, beta, sigma, each)
+    mode = _Mode.find(rows, sigma)
+    nodes = _Nodes.around(mode, rows, rule)
     slopes = _Slopes.of(mode, nodes.x_mode)
     means = _Means.over(mode, nodes, slopes, rule)
     value = float(np.sum(mode.g + means.log_mean - 0.5 * np.log(mode.H)))
     gradient = means.gradient - 0.5 * slopes.H_t / mode.H[:, None]
-    return Derivatives(value, gradient.sum(axis=0), _hessian(pieces, mode, nodes, slopes, means, each))
+    return Derivatives(value, gradient.sum(axis=0), _hessian(rows, mode, nodes, slopes, means))
 
 
 @dataclass(frozen=True)
 class _Mode:
     """A tile at its conditional modes: v^, g, H = -g_vv, and the sums S_m = S z^m l^(m)."""
 
-    tile: Tile
     sigma: float
-    fixed: Matrix
     v: Vector
     g: Vector
     b: Vector
@@ -85,29 +69,18 @@ class _Mode:
     omega: Vector
     lever: Vector
     """The sum of w y z."""
-    curves: Tensor
-    """l'', z l''' and z^2 l'''' of each row, (G, 3, L)."""
+    S1: Vector
     S2: Vector
     S3: Vector
     S4: Vector
-    S1: Vector
 
     @staticmethod
-    def find(tile: Tile, family: Family, fixed: Matrix, sigma: float) -> _Mode:
+    def find(rows: TileRows, sigma: float) -> _Mode:
         """Step (1)."""
-        v = scalar_modes(tile, family, fixed, sigma)
-        shift = tile.times_z(sigma * v[:, None])
-        b, b1, *higher = family.cumulants(fixed, shift, 0, 4)
-        curves = np.stack([tile.times_z(rows, m) for m, rows in enumerate(higher)], axis=1)
-        np.negative(tile.weighted(curves), out=curves)
-        b_sum = tile.sums(tile.weighted(b))
-        linear = tile.sums(tile.weighted(tile.y * (fixed + shift)))
-        lever = tile.sums(tile.times_z(tile.weighted(tile.y)))
-        S1 = lever - tile.sums(tile.times_z(tile.weighted(b1)))
-        S2, S3, S4 = tile.sums(tile.times_z(curves, 2)).T
-        H = 1.0 - sigma**2 * S2
-        g = linear - b_sum - 0.5 * v * v
-        return _Mode(tile, sigma, fixed, v, g, b_sum, H, 1.0 / np.sqrt(H), lever, curves, S2, S3, S4, S1)
+        v = modes_of_rows(rows)
+        b, linear, lever, *S = rows.sums(lambda part: part.at_mode(v))
+        H = 1.0 - sigma**2 * S[1]
+        return _Mode(sigma, v, linear - b - 0.5 * v * v, b, H, 1.0 / np.sqrt(H), lever, *S)
 
 
 @dataclass(frozen=True)
@@ -124,31 +97,12 @@ class _Nodes:
     """The sum of l' x, (G, K, p)."""
     x_mode: Tensor
     """The sums of z l'' x, z^2 l''' x and z^3 l'''' x at the mode, (G, 3, p)."""
-    curvature: list[Tensor]
-    """w b'' = -l'' of each row and node, one array (G, K, L) for each piece."""
 
     @staticmethod
-    def around(mode: _Mode, pieces: list[tuple[Place, Tile]], family: Family, rule: Rule, each: Map) -> _Nodes:
+    def around(mode: _Mode, rows: TileRows, rule: Rule) -> _Nodes:
         """Step (2)."""
         nodes = mode.v[:, None] + rule.offsets * mode.omega[:, None]
-        G, K, p = *nodes.shape, len(mode.tile.units.columns)
-
-        def at_nodes(cut: tuple[Place, Tile]) -> tuple[Matrix, ...]:
-            place, piece = cut
-            shift = piece.times_z(mode.sigma * nodes[place[0], :, None])
-            b, b1, b2 = family.cumulants(mode.fixed[place][:, None, :], shift, 0, 2)
-            l1, curvature = piece.weighted(piece.y[:, None, :] - b1), piece.weighted(b2)
-            at_mode = piece.times_z(mode.curves[place[0], :, place[1]])
-            sums = (piece.weighted(b), piece.times_z(l1), piece.times_z(curvature, 2))
-            return *(piece.sums(rows) for rows in sums), l1 @ piece.x, at_mode @ piece.x, curvature
-
-        b, S1, b2, x1, x_mode = (np.zeros(shape) for shape in ((G, K), (G, K), (G, K), (G, K, p), (G, 3, p)))
-        kept = []
-        for ((groups, _), _), (*parts, curvature) in zip(pieces, each(at_nodes, pieces), strict=True):
-            for total, part in zip((b, S1, b2, x1, x_mode), parts, strict=True):
-                total[groups] += part
-            kept.append(curvature)
-        return _Nodes(nodes, b, S1, -b2, x1, x_mode, kept)
+        return _Nodes(nodes, *rows.sums(lambda part: part.at_nodes(nodes)))
 
 
 @dataclass(frozen=True)
@@ -218,19 +172,13 @@ class _Means:
         def mean(a: Matrix, weights: Matrix = pi) -> Vector:
             return np.asarray(np.sum(weights * a, axis=1))
 
-        # G_t = g_v b_t + g_t, (G, K, P), with b_t = v_t + c_k omega_t and g_t = S l' a
-        gradients = np.concatenate([nodes.x1, (b * S1)[:, :, None]], axis=2)
-        gradients += np.stack([g_v, g_v * c], axis=2) @ np.stack([slopes.v_t, slopes.omega_t], axis=1)
-        mean_gradient = (pi[:, None, :] @ gradients)[:, 0]
-        gradients -= mean_gradient[:, None, :]
-        gradients *= np.sqrt(pi)[:, :, None]
-        deviations = gradients.reshape(-1, gradients.shape[2])
+        gradient, spread = _gradients(nodes, slopes, pi, np.stack([g_v, g_v * c], axis=2))
         return _Means(
             log_mean=np.log(total),
             pi=pi,
             pi_c=pi_c,
-            gradient=mean_gradient,
-            gradient_spread=deviations.T @ deviations,
+            gradient=gradient,
+            gradient_spread=spread,
             g_v=mean(g_v),
             g_v_c=mean(g_v, pi_c),
             g_vv=mean(g_vv),
@@ -242,15 +190,28 @@ class _Means:
         )
 
 
-def _hessian(
-    pieces: list[tuple[Place, Tile]], mode: _Mode, nodes: _Nodes, slopes: _Slopes, means: _Means, each: Map
-) -> Matrix:
+def _gradients(nodes: _Nodes, slopes: _Slopes, pi: Matrix, along: Tensor) -> tuple[Matrix, Matrix]:
+    """Of the nodes' gradients G_t, the mean (G, P), and the covariance summed over groups (P, P).
+
+    G_t = g_v b_t + g_t, with b_t = v_t + c_k omega_t and g_t = S l' a; ``along`` holds g_v and g_v c_k, (G, K, 2).
+    """
+    gradients = along @ np.stack([slopes.v_t, slopes.omega_t], axis=1)
+    gradients[:, :, :-1] += nodes.x1
+    gradients[:, :, -1] += nodes.v * nodes.S1
+    mean = pi[:, None, :] @ gradients
+    gradients -= mean
+    gradients *= np.sqrt(pi)[:, :, None]
+    deviations = gradients.reshape(-1, gradients.shape[2])
+    return mean[:, 0], deviations.T @ deviations
+
+
+def _hessian(rows: TileRows, mode: _Mode, nodes: _Nodes, slopes: _Slopes, means: _Means) -> Matrix:
     """Step (4): what multiplies H_tt is chi, what multiplies (g_vtt + ...) is mu, one number a group each."""
     kappa = 1.0 + means.g_v_c * mode.omega
     chi = kappa / (2.0 * mode.H)
     mu = (means.g_v + chi * slopes.g_vvv) / mode.H
     v_t, omega_t, H_t = slopes.v_t, slopes.omega_t, slopes.H_t
-    products, x2, x2_c = _row_terms(pieces, mode, nodes, means, mu, chi, each)
+    products, x2, x2_c = _row_terms(rows, mode, nodes, means, mu, chi)
     along_v = (
         np.column_stack([mode.sigma * x2, means.g_vs])
         + mu[:, None] * slopes.g_vvt
@@ -265,39 +226,21 @@ def _hessian(
 
 
 def _row_terms(
-    pieces: list[tuple[Place, Tile]], mode: _Mode, nodes: _Nodes, means: _Means, mu: Vector, chi: Vector, each: Map
+    rows: TileRows, mode: _Mode, nodes: _Nodes, means: _Means, mu: Vector, chi: Vector
 ) -> tuple[Matrix, Matrix, Matrix]:
     """The averages of g_tt, and mu g_vtt + chi g_vvtt, which hold products of rows: a' diag(w) a with a = (x, z b).
 
     Also the averages of the sums of z l'' x, and of the same times c_k, each (G, p).
     """
-    sigma, v, p = mode.sigma, mode.v, len(mode.tile.units.columns)
+    sigma, v = mode.sigma, mode.v
     averaging = np.stack([means.pi, means.pi_c], axis=1)
     zero = np.zeros(len(v))
     # by curve: what multiplies x x', then what multiplies z x beyond that
-    at_mode = np.array([[zero, sigma * mu, sigma**2 * chi], [mu, 2.0 * sigma * chi, zero]]).transpose(2, 0, 1)
-
-    def of_piece(item: tuple[tuple[Place, Tile], Tensor]) -> tuple[Matrix, Vector, Tensor]:
-        ((groups, rows), piece), curvature = item
-        averages = -(averaging[groups] @ curvature)
-        curves = at_mode[groups] @ mode.curves[groups, :, rows]
-        weights = averages[:, 0] + curves[:, 0]
-        slopes = v[groups, None] * weights + mode.omega[groups, None] * averages[:, 1] + curves[:, 1]
-        x = piece.x
-        flat = x.reshape(-1, p)
-        products = flat.T @ (flat * weights.reshape(-1, 1))
-        return products, piece.times_z(slopes).ravel() @ flat, piece.times_z(averages) @ x
-
-    result, x2 = np.zeros((p + 1, p + 1)), np.zeros((len(v), 2, p))
-    items = zip(pieces, nodes.curvature, strict=True)
-    for ((groups, _), _), (products, with_sigma, averages) in zip(pieces, each(of_piece, items), strict=True):
-        result[:p, :p] += products
-        result[:p, p] += with_sigma
-        x2[groups] += averages
-    result[p, :p] = result[:p, p]
-    result[p, p] = np.sum(
+    along = np.array([[zero, sigma * mu, sigma**2 * chi], [mu, 2.0 * sigma * chi, zero]]).transpose(2, 0, 1)
+    products, x2 = rows.sums(lambda part: part.products(averaging, nodes.v, along, v, mode.omega))
+    last = np.sum(
         means.bbS2
         + mu * (sigma * v**2 * mode.S3 + 2.0 * v * mode.S2)
         + chi * (sigma**2 * v**2 * mode.S4 + 4.0 * sigma * v * mode.S3 + 2.0 * mode.S2)
     )
-    return result, x2[:, 0], x2[:, 1]
+    return np.vstack([products, np.append(products[:, -1], last)]), x2[:, 0], x2[:, 1]

@@ -18,16 +18,23 @@ from fedglmm_secure.model.units import Units
 
 PIECE_ROWS = 4096
 """Rows of a piece: with some ten nodes its arrays stay in a second-level cache of a megabyte."""
+LONGEST = 8
+"""A group beyond so many times TILE_ROWS is taken in parts, so that no copy of x is longer."""
 TILE_ROWS = 16384
 """Rows of a tile: enough to spread the cost of group-level algebra, and enough tiles to share between cores."""
+TILE_NUMBERS = 2**19
+"""Numbers in a tile's x, for the same reasons, where that is fewer rows; but not fewer than PIECE_ROWS."""
 PADDING = 1.125
 """Rows of a tile with its padding, for each row without: more only in a tile of one piece, which costs little."""
 
+CHUNK_NUMBERS = 512
+"""So many numbers, at least, are standardised by one inner loop."""
 LONG = 1024
 """A group of so many rows is worth a piece of its own: no padding, and its rows are contiguous in the design."""
 
 Place = tuple[slice, slice]
-"""Where a piece lies in its tile: groups and rows."""
+"""Where something lies in its tile: groups and rows."""
+EVERYWHERE: Place = (slice(None), slice(None))
 
 
 @dataclass(frozen=True)
@@ -41,13 +48,15 @@ class Tile:
     sizes: Index
     ones: tuple[bool, bool]
     """Whether z, and the weights, are 1 in every row of the design."""
+    compiled: bool = False
+    """Whether compiled loops are to be used: only for the logit link, with z and the weights 1 in every row."""
     keep_x: bool = True
-    """Whether x is kept once made: the pieces of a long group would together copy the design."""
+    """Whether x is to be kept between passes: the parts of a long group would together copy the design."""
 
     @property
     def is_long(self) -> bool:
-        """Whether this is one group beyond TILE_ROWS."""
-        return self.shape[1] > TILE_ROWS
+        """Whether this is one group that is taken in parts."""
+        return self.shape[1] > LONGEST * TILE_ROWS
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -56,18 +65,18 @@ class Tile:
 
     @property
     def x(self) -> Matrix:
-        """Fixed effects in ``units``."""
-        return self._x if self.keep_x else self._columns()
-
-    @cached_property
-    def _x(self) -> Matrix:
-        return self._columns()
-
-    def _columns(self) -> Matrix:
-        table, columns = self.design.x[self._rows], list(self.units.columns)
-        if columns != list(range(table.shape[1])):
-            table = table[:, columns]
-        return _standardised(table, self.units).reshape(*self.shape, -1)
+        """Fixed effects in ``units``, made anew each time."""
+        columns = list(self.units.columns)
+        kept: slice | list[int] = slice(None) if columns == list(range(self.design.x.shape[1])) else columns
+        (G, L), p = self.shape, len(columns)
+        result = np.empty((G, L, p))
+        if L < LONG:
+            _standardise(self.design.x[self._rows][:, kept], self.units, result.reshape(G * L, p))
+            return result
+        for rows, first, size in zip(result, self.firsts, self.sizes, strict=True):
+            _standardise(self.design.x[first : first + size][:, kept], self.units, rows[:size])
+            rows[size:] = 0.0
+        return result
 
     @cached_property
     def z(self) -> Matrix | None:
@@ -100,30 +109,41 @@ class Tile:
             return np.asarray(rows.sum(axis=-1))
         return np.asarray(rows.reshape(-1, length) @ np.ones(length)).reshape(rows.shape[:-1])
 
-    def weighted(self, rows: Matrix) -> Matrix:
-        """Rows (G, L) or (G, K, L) times their weights."""
-        return rows if self.weights is None else rows * _like(self.weights, rows)
+    def weighted(self, rows: Matrix, place: Place = EVERYWHERE) -> Matrix:
+        """Rows (G, L) or (G, K, L) at ``place`` times their weights."""
+        if self.weights is None or (self.ones[1] and self._has_no_padding(place)):
+            return rows
+        return rows * _like(self.weights[place], rows)
 
-    def times_z(self, rows: Matrix, power: int = 1) -> Matrix:
-        """Rows (G, L) or (G, K, L) times z^power."""
-        return rows if self.z is None else rows * _like(self.z if power == 1 else self.z**power, rows)
+    def times_z(self, rows: Matrix, power: int = 1, place: Place = EVERYWHERE) -> Matrix:
+        """Rows (G, L) or (G, K, L) at ``place`` times z^power."""
+        return rows if self.z is None else rows * _like(self.z[place] if power == 1 else self.z[place] ** power, rows)
 
-    def pieces(self) -> list[tuple[Place, Tile]]:
-        """Whole groups of up to PIECE_ROWS rows together, or a part of one group, with their places."""
+    def parts(self) -> list[Tile]:
+        """The tile itself, or parts of its one long group."""
+        if not self.is_long:
+            return [self]
+        length = self.shape[1]
+        return [
+            replace(self, firsts=self.firsts + at, sizes=np.array([min(TILE_ROWS, length - at)]), keep_x=False)
+            for at in range(0, length, TILE_ROWS)
+        ]
+
+    def cuts(self) -> list[Place]:
+        """Places of whole groups of up to PIECE_ROWS rows together, or of a part of one group."""
         G, L = self.shape
-        many = PIECE_ROWS // L if L < LONG else 1
-        cuts = []
+        many = max(PIECE_ROWS // L, 1) if L < LONG else 1
+        places = []
         for low in range(0, G, many):
             groups = slice(low, min(low + many, G))
-            firsts, sizes = self.firsts[groups], self.sizes[groups]
-            longest = int(sizes.max())
+            longest = int(self.sizes[groups].max())
             width = PIECE_ROWS if many == 1 else longest
-            for start in range(0, longest, width):
-                part = replace(
-                    self, firsts=firsts + start, sizes=np.minimum(sizes - start, width), keep_x=not self.is_long
-                )
-                cuts.append(((groups, slice(start, start + part.shape[1])), part))
-        return cuts
+            places += [(groups, slice(at, min(at + width, longest))) for at in range(0, longest, width)]
+        return places
+
+    def _has_no_padding(self, place: Place) -> bool:
+        groups, rows = place
+        return rows.stop is not None and bool((self.sizes[groups] >= rows.stop).all())
 
     @cached_property
     def _ragged(self) -> bool:
@@ -141,34 +161,36 @@ class Tile:
         return array[self._rows].reshape(*self.shape, *array.shape[1:])
 
 
-def _standardised(table: Matrix, units: Units) -> Matrix:
+def _standardise(table: Matrix, units: Units, result: Matrix) -> None:
     """(x - centre) / scale, several rows at a time: NumPy's inner loop is otherwise only as long as one row."""
-    many = max(512 // max(table.shape[1], 1), 1)
+    many = CHUNK_NUMBERS // max(table.shape[1], 1) + 1
     even = len(table) // many * many
-    result = np.empty(table.shape)
     for rows, times in ((slice(0, even), many), (slice(even, None), 1)):
         long = (-1, table.shape[1] * times)
         out = result[rows].reshape(long)
         np.subtract(table[rows].reshape(long), np.tile(units.centre, times), out=out)
         np.multiply(out, np.tile(1.0 / units.scale, times), out=out)
-    return result
 
 
 def _like(of_rows: Matrix, rows: Matrix) -> Matrix:
     return of_rows if rows.ndim == 2 else of_rows[:, None, :]
 
 
-def tiles(design: Design, units: Units) -> Iterator[Tile]:
-    """Cut a design into tiles of up to TILE_ROWS rows; a larger group is a tile of its own."""
+def tiles(design: Design, units: Units, *, compiled: bool = False) -> Iterator[Tile]:
+    """Cut a design into tiles of up to TILE_ROWS rows, fewer of many columns; a larger group is a tile of its own.
+
+    ``compiled`` says that compiled loops pay and are made for the family (fast.py).
+    """
     ones = bool((design.z[:, 0] == units.z_scale[0]).all()), bool((design.weights == 1.0).all())
     order = np.argsort(design.sizes, kind="stable")
     firsts, sizes = design.starts[order], design.sizes[order]
+    most = min(TILE_ROWS, max(TILE_NUMBERS // max(design.x.shape[1], 1), PIECE_ROWS))
     low = 0
     while low < len(sizes):
-        ahead = sizes[low : low + TILE_ROWS]
+        ahead = sizes[low : low + most]
         filled_up = ahead * np.arange(1, len(ahead) + 1)
-        allowed = np.minimum(np.maximum(PADDING * np.cumsum(ahead), PIECE_ROWS), TILE_ROWS)
+        allowed = np.minimum(np.maximum(PADDING * np.cumsum(ahead), PIECE_ROWS), most)
         fitting = filled_up <= allowed
         high = low + (len(ahead) if fitting.all() else max(int(np.argmin(fitting)), 1))
-        yield Tile(design, units, firsts[low:high], sizes[low:high], ones)
+        yield Tile(design, units, firsts[low:high], sizes[low:high], ones, compiled and ones == (True, True))
         low = high
