@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fedglmm_secure.errors import InputError, RefusalError
-from fedglmm_secure.securesum import Contribution
+from fedglmm_secure.securesum.messages import Contribution
 from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.messages import Ready, Wait
 from fedglmm_site import audit
@@ -264,7 +264,7 @@ def test_the_longest_fields_fit_into_a_copy_of_the_head(tmp_path):
 
 
 def test_messages_are_named_by_kind_session_and_sum():
-    sent = Contribution(SESSION, 3, 0, "north", bytes(64))
+    sent = Contribution(SESSION, 3, "north", bytes(64))
     assert subject(sent) == audit.Subject("contribution", SESSION, 3)
     assert subject(Ready("north", SESSION, 3)) == audit.Subject("ready", SESSION, 0)
     assert subject(Wait()) == audit.Subject("wait")
