@@ -8,6 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
+from fedglmm_coordinator.limits import take_all_files
 from fedglmm_coordinator.service import Service
 from fedglmm_coordinator.store import Store
 from fedglmm_secure import shell
@@ -55,6 +56,7 @@ def serve(
     """
     if store is None and out is None:
         raise InputError("--store FILE.sqlite is missing: where the coordinator keeps what it must not lose; add it")
+    take_all_files()
     folder = out if out is not None else cast("Path", store).parent
     folder.mkdir(parents=True, exist_ok=True)
     say = shell.speaker(quiet=quiet)

@@ -1,12 +1,21 @@
-"""The gRPC server: TLS with the certificates of the study, one method, bytes in and bytes out."""
+"""The gRPC server: TLS with the certificates of the study, one method, bytes in and bytes out.
+
+Beside it the standard services for health and reflection, for whoever has a certificate of the study: a site, or the
+operator's own monitoring with the coordinator's.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 
 import grpc
 import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
 
+from fedglmm_coordinator.limits import CALLS_OF_A_SITE, OPTIONS
+from fedglmm_coordinator.log import Log
 from fedglmm_coordinator.session import Session
 from fedglmm_coordinator.transcript import Transcript
 from fedglmm_secure.errors import FedglmmError, InputError, LinkError, RefusalError
@@ -15,42 +24,46 @@ from fedglmm_secure.wire import status
 from fedglmm_secure.wire.certificates import coordinator_trust, out_of_date, site_trusts
 from fedglmm_secure.wire.codec import METHOD, decode_site, encode_coordinator
 from fedglmm_secure.wire.identity import Identity, certificate_der
-from fedglmm_secure.wire.limits import MAX_MESSAGE_BYTES
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
-
-OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.so_reuseport", 0),  # a second coordinator on the same port must fail, not share it
-)
+SERVICE, _, _METHOD_NAME = METHOD[1:].partition("/")
 
 
 class Exchange:
     """The one method of the service. The site is who the TLS certificate says, never who the message says."""
 
-    def __init__(self, study: Study, session: Session, transcript: Transcript) -> None:
+    def __init__(self, study: Study, session: Session, transcript: Transcript, log: Log) -> None:
         """Serve ``session`` to the sites of ``study``."""
         self._trusts = site_trusts(study)
-        self._session = session
-        self._transcript = transcript
+        self._session, self._transcript, self._log = session, transcript, log
+        self._calls: Counter[str] = Counter()
 
     async def answer(self, data: bytes, context: Context) -> bytes:
         """Answer one message of an authenticated site."""
         try:
             site = self._authenticate(context)
-            self._transcript.record(site, data)
-            self._session.count(site, len(data))
-            message = decode_site(data)
-            if message.site != site:
-                raise RefusalError(
-                    f"the message is by site {message.site!r}, but the connection has the certificate of "
-                    f"{site!r}; join with the keys of one site"
-                )
-            return encode_coordinator(await self._session.exchange(message))
+            if self._calls[site] >= CALLS_OF_A_SITE:
+                raise LinkError(f"site {site} has {CALLS_OF_A_SITE} calls open already; it has one at a time")
+            self._calls[site] += 1
+            try:
+                return await self._answer(site, data)
+            finally:
+                self._calls[site] -= 1
         except FedglmmError as error:
             code = grpc.StatusCode[status.status_of(error)]
             return await context.abort(code, status.clip_sentence(str(error)))
+
+    async def _answer(self, site: str, data: bytes) -> bytes:
+        self._transcript.record(site, data)
+        self._session.count(site, len(data))
+        message = decode_site(data)
+        self._log.message(site, message, len(data))
+        if message.site != site:
+            raise RefusalError(
+                f"the message is by site {message.site!r}, but the connection has the certificate of "
+                f"{site!r}; join with the keys of one site"
+            )
+        return encode_coordinator(await self._session.exchange(message))
 
     def _authenticate(self, context: Context) -> str:
         for pem in context.auth_context().get("x509_pem_cert", ()):
@@ -68,9 +81,9 @@ async def start_server(
 ) -> tuple[grpc.aio.Server, str]:
     """A started server and the HOST:PORT it listens at; LinkError when the address cannot be had."""
     server = grpc.aio.server(options=OPTIONS)
-    service, _, method = METHOD[1:].partition("/")
     handler = grpc.unary_unary_rpc_method_handler(exchange.answer)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {_METHOD_NAME: handler}),))
+    await _add_standard_services(server)
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit():
         raise InputError(f"--listen {listen} is not HOST:PORT; use for example 0.0.0.0:7443")
@@ -82,8 +95,17 @@ async def start_server(
     return server, f"{host}:{bound}"
 
 
+async def _add_standard_services(server: grpc.aio.Server) -> None:
+    """Health, which is serving while the program runs, and reflection, from which tools learn what there is."""
+    servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs do not have it
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    for name in ("", SERVICE):
+        await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+
+
 def server_credentials(study: Study, identity: Identity) -> grpc.ServerCredentials:
-    """TLS in which only the certificates of the study's sites can connect.
+    """TLS in which only the certificates of the study can connect.
 
     Raises RefusalError when the coordinator's own certificate is not the study's, or out of date.
     """
@@ -92,7 +114,8 @@ def server_credentials(study: Study, identity: Identity) -> grpc.ServerCredentia
         raise RefusalError("the certificate in --keys is not the coordinator's in the study; use the keys it names")
     if fault := out_of_date(own, datetime.now(UTC)):
         raise RefusalError(f"the coordinator's certificate in --keys {fault}; renew it")
-    roots = "\n".join(trust.pem for trust in site_trusts(study).values()).encode()
+    trusts = (*site_trusts(study).values(), coordinator_trust(study))
+    roots = "\n".join(trust.pem for trust in trusts).encode()
     return grpc.ssl_server_credentials(
         [(identity.clear_tls_key, identity.certificate_pem)], root_certificates=roots, require_client_auth=True
     )

@@ -6,8 +6,10 @@ import asyncio
 import secrets
 import signal
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
+from fedglmm_coordinator.log import Log
 from fedglmm_coordinator.server import Exchange, start_server
 from fedglmm_coordinator.session import Session
 from fedglmm_coordinator.store import Store
@@ -28,7 +30,9 @@ class Service:
 
     def __init__(self, study: Study, identity: Identity, store: Store, out: Path, say: shell.Say) -> None:
         """Nothing is opened yet; results go to ``out``."""
-        self._study, self._identity, self._store, self._out, self._say = study, identity, store, out, say
+        self._study, self._identity, self._store, self._out = study, identity, store, out
+        self._log = Log(out / "log.jsonl", lambda: datetime.now(UTC), say)
+        self._say = say = self._log.say
         self._began = time.monotonic()
         self._result: FitResult | None = None
         self._conductor = Conductor(
@@ -43,8 +47,8 @@ class Service:
         work = asyncio.create_task(self._session.run(timeout, patience))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, work.cancel)
-        with Transcript(self._out / "transcript.jsonl", time.time) as transcript:
-            exchange = Exchange(self._study, self._session, transcript)
+        with Transcript(self._out / "transcript.jsonl", time.time) as transcript, self._log:
+            exchange = Exchange(self._study, self._session, transcript, self._log)
             server, address = await start_server(exchange, self._study, self._identity, listen)
             print(f"listening on {address}", flush=True)
             end = await self._end_of(work)

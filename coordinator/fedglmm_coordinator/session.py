@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from fedglmm_coordinator.bell import Bell
 from fedglmm_secure.errors import FedglmmError, LinkError
@@ -27,14 +28,17 @@ class Session:
         *,
         say: Callable[[str], None],
         poll_seconds: float = POLL_SECONDS,
+        now: Callable[[], datetime] = datetime.now,
     ) -> None:
-        """``sites`` is the roster; ``say`` tells the operator."""
+        """``sites`` is the roster; ``say`` tells the operator; ``now`` is the time of day."""
         self._conductor = conductor
         self._say = say
         self._poll_seconds = poll_seconds
         self._told: set[str] = set()
         self._said: set[str] = set()
         self._bytes: Counter[str] = Counter(dict.fromkeys(sites, 0))
+        self._now = now
+        self._heard: dict[str, datetime] = {}
         self._news = Bell()
 
     @property
@@ -56,6 +60,7 @@ class Session:
         A message that does not belong to this session raises its error to the sender alone; a contribution
         that breaks the session stops it for everybody.
         """
+        self._heard[message.site] = self._now()
         before = self._standing()
         try:
             self._conductor.take(message)
@@ -111,7 +116,7 @@ class Session:
         try:
             lost = self._conductor.lose()
         except LinkError as error:
-            self._say_once(f"waiting: {error}")
+            self._say_once(f"waiting for {self._absent()}: {error}")
             return False
         self._say(f"goes on without the word of {', '.join(lost)}")
         self._news.ring()
@@ -119,7 +124,20 @@ class Session:
 
     def _give_up(self, timeout: float) -> None:
         absent = ", ".join(self._conductor.missing())
-        self.stop(LinkError(f"no word from {absent} for {timeout:g} seconds; start those sites, or raise --timeout"))
+        self._say(f"giving up: waiting for {self._absent()}")
+        self.stop(
+            LinkError(
+                f"no word from {absent} for {timeout:g} seconds; start those sites and then the coordinator again, "
+                "which goes on where it was, or raise --timeout"
+            )
+        )
+
+    def _absent(self) -> str:
+        """Who is waited for, and since when nothing was heard."""
+        heard = {name: self._heard.get(name) for name in self._conductor.missing()}
+        return ", ".join(
+            f"{name} (last heard {at:%H:%M:%S})" if at else f"{name} (not heard yet)" for name, at in heard.items()
+        )
 
     def _say_once(self, line: str) -> None:
         """A site that tries again and again is reported once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from fedglmm_secure.errors import RefusalError
 from fedglmm_secure.wire.certificates import Trust, out_of_date
 
 _PROBE_SECONDS = 3.0
+_SECOND_LOOK_SECONDS = 1.0
+"""A coordinator that is being stopped looks like one that turns us down; a second later it does not."""
 
 
 def certificate_fault(
@@ -19,8 +22,18 @@ def certificate_fault(
 ) -> RefusalError | None:
     """What is wrong with the certificates: the coordinator's is not that of ``pinned``, or it turns ours down.
 
-    None when nothing is wrong with them, or when nobody listens: then it is worth trying again.
+    None when nothing is wrong with them, or when nobody listens: then it is worth trying again. A fault is looked at
+    twice.
     """
+    if _fault(address, pinned, certificate, key, passphrase) is None:
+        return None
+    time.sleep(_SECOND_LOOK_SECONDS)
+    return _fault(address, pinned, certificate, key, passphrase)
+
+
+def _fault(
+    address: tuple[str, int], pinned: Trust, certificate: Path, key: Path, passphrase: bytes | None
+) -> RefusalError | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # the certificate is compared below; nothing is sent on this connection

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from datetime import UTC, datetime
 
 import grpc
 import grpc.aio
 import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 
-from fedglmm_coordinator.server import Exchange, server_credentials, start_server
+from fedglmm_coordinator.limits import CALLS_OF_A_SITE
+from fedglmm_coordinator.log import Log
+from fedglmm_coordinator.server import SERVICE, Exchange, server_credentials, start_server
 from fedglmm_coordinator.session import Session
 from fedglmm_coordinator.transcript import Transcript
 from fedglmm_secure.errors import InputError
@@ -34,7 +39,9 @@ def call(deploy, tmp_path):
     """call(data, certificate_of=..., method=...) sends raw bytes to a served session."""
     deployment = deploy()
 
-    def exchange(data: bytes, certificate_of: object = "1_UM", method: str = METHOD) -> bytes:
+    def exchange(
+        data: bytes, certificate_of: object = "1_UM", method: str = METHOD, *, streams: bool = False, times: int = 1
+    ):
         async def play() -> bytes:
             study = deployment.study
             conductor = Conductor(
@@ -42,13 +49,19 @@ def call(deploy, tmp_path):
             )
             names = [site.name for site in study.sites]
             session = Session(conductor, names, say=lambda line: None, poll_seconds=0.05)
-            with Transcript(tmp_path / "transcript.jsonl", lambda: 0.0) as transcript:
-                handler = Exchange(deployment.study, session, transcript)
+            log = Log(tmp_path / "log.jsonl", lambda: datetime.now(UTC), lambda line: None)
+            with Transcript(tmp_path / "transcript.jsonl", lambda: 0.0) as transcript, log:
+                handler = Exchange(deployment.study, session, transcript, log)
                 own = deployment.identities["coordinator"]
                 server, address = await start_server(handler, deployment.study, own, "127.0.0.1:0")
                 async with grpc.aio.secure_channel(address, client(certificate_of), options=OPTIONS) as channel:
                     try:
-                        return await channel.unary_unary(method)(data, timeout=10.0)
+                        if streams:
+                            return await anext(aiter(channel.stream_stream(method)(iter([data]), timeout=10.0)))
+                        calls = [channel.unary_unary(method)(data, timeout=10.0) for _ in range(times)]
+                        if times > 1:
+                            return [(await each.code()).name for each in calls]
+                        return await calls[0]
                     finally:
                         await server.stop(grace=None)
 
@@ -66,6 +79,7 @@ def call(deploy, tmp_path):
     return exchange
 
 
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 OPTIONS = (
     ("grpc.ssl_target_name_override", SERVER_NAME),
     ("grpc.max_send_message_length", 2 * MAX_MESSAGE_BYTES),
@@ -108,7 +122,7 @@ def test_a_connection_without_a_known_certificate_is_turned_away_even_behind_tls
     """What stands behind TLS when TLS is set up wrongly: a context that names a stranger, or nobody."""
     session = None  # never reached
     with Transcript(tmp_path / "transcript.jsonl", lambda: 0.0) as transcript:
-        handler = Exchange(call.deployment.study, session, transcript)
+        handler = Exchange(call.deployment.study, session, transcript, None)
         for presented in ({}, {"x509_pem_cert": [identity.generate().certificate_pem]}):
             context = Context(presented)
             with pytest.raises(ConnectionAbortedError, match="PERMISSION_DENIED: this certificate is not in"):
@@ -130,7 +144,36 @@ class Context:
 
 
 def test_the_coordinators_own_certificate_is_no_sites(call):
-    assert failure(call, hello(call), certificate_of="coordinator")[0] == "UNAVAILABLE"
+    """It may look at the health of its own program, and may not say a word in the study."""
+    code, details = failure(call, hello(call), certificate_of="coordinator")
+    assert code == "PERMISSION_DENIED"
+    assert "not in the coordinator's copy of the study" in details
+    checked = call(b"", certificate_of="coordinator", method="/grpc.health.v1.Health/Check")
+    assert health_pb2.HealthCheckResponse.FromString(checked).status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_health_of_the_one_service(call):
+    asked = health_pb2.HealthCheckRequest(service=SERVICE).SerializeToString()
+    checked = call(asked, method="/grpc.health.v1.Health/Check")
+    assert health_pb2.HealthCheckResponse.FromString(checked).status == health_pb2.HealthCheckResponse.SERVING
+    unknown = health_pb2.HealthCheckRequest(service="another").SerializeToString()
+    assert failure(call, unknown, method="/grpc.health.v1.Health/Check")[0] == "NOT_FOUND"
+
+
+def test_reflection_names_what_there_is(call):
+    asked = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
+    answer = reflection_pb2.ServerReflectionResponse.FromString(call(asked, method=REFLECTION, streams=True))
+    assert SERVICE in [service.name for service in answer.list_services_response.service]
+    asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICE).SerializeToString()
+    answer = reflection_pb2.ServerReflectionResponse.FromString(call(asked, method=REFLECTION, streams=True))
+    assert answer.file_descriptor_response.file_descriptor_proto
+
+
+def test_a_site_with_too_many_calls_is_told_to_wait(call):
+    """Each call is a poll of a site that has said hello already."""
+    codes = call(hello(call), times=CALLS_OF_A_SITE + 1)
+    assert codes.count("UNAVAILABLE") == 1
+    assert codes.count("OK") == CALLS_OF_A_SITE
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xff", bytes(1000)])
