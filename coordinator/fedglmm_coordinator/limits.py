@@ -13,7 +13,7 @@ OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", 16 * 1024),
-    ("grpc.max_concurrent_streams", CALLS_OF_A_SITE),
+    ("grpc.max_concurrent_streams", 2 * CALLS_OF_A_SITE),
     ("grpc.so_reuseport", 0),  # a second coordinator on the same port must fail, not share it
     # A connection that does not come to an end of its handshake is closed; one that is lost is noticed.
     ("grpc.server_handshake_timeout_ms", 10_000),
