@@ -43,6 +43,8 @@ class Service:
 
     async def run(self, listen: str, timeout: float, patience: float) -> bool:
         """Serve until the end; whether it was interrupted before. Raises the error that ended the fit."""
+        for sentence in self._study.warnings():
+            self._say(f"warning: {sentence}")
         self._resume()
         work = asyncio.create_task(self._session.run(timeout, patience))
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -95,6 +95,9 @@ def outward(low: float, high: float, *, whole: bool, positive: bool = False) -> 
     """
     step = max(_round_step((high - low) / 10 or abs(high) / 10 or 1.0), 1.0 if whole else 0.0)
     below, above = math.ceil(low / step) - 1, math.floor(high / step) + 1
+    # Division rounds: 0.3 / 0.05 is below 6.
+    below -= _multiple(below, step) >= low
+    above += _multiple(above, step) <= high
     bottom = _multiple(max(below, 0) if low >= 0 else below, step)
     if positive and low > 0 and bottom <= 0:
         bottom = 10.0 ** math.floor(math.log10(low / 2))

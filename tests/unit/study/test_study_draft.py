@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fedglmm_secure.errors import InputError, TableError
@@ -208,6 +208,7 @@ numbers = st.floats(-1e9, 1e9).map(lambda x: 0.0 if abs(x) < 1e-9 else x)
 
 
 @given(numbers, numbers, st.booleans(), st.booleans())
+@example(0.0, 0.3, False, False)
 def test_a_range_holds_the_values_inside_and_none_is_its_end(a: float, b: float, whole: bool, positive: bool) -> None:
     if whole:
         a, b = round(a), round(b)

@@ -293,6 +293,21 @@ def test_paillier_warnings(study_of, text):
     assert not any("paillier" in sentence for sentence in dealt(text).warnings())
 
 
+def test_a_study_too_large_for_paillier_is_told_so(study_of):
+    many = " + ".join(f"I(age**{power})" for power in range(2, 50))
+    large = study_of(f"y ~ rx + age + hmo + visits + {many} + (1 | doctor)").replaced(protocol="paillier").warnings()
+    assert any("seconds a sum at each site for this model's" in sentence for sentence in large)
+    small = study_of().replaced(protocol="paillier").warnings()
+    assert not any("seconds a sum" in sentence for sentence in small)
+
+
+def test_what_a_lost_site_means_is_said(study_of):
+    security = '[security]\ndropouts = 1\non_dropout = "exclude"\nminimum_sites = 2\n[[sites]]\nname = "north"'
+    warned = study_of("y ~ rx + (1 | site)", ('[[sites]]\nname = "north"', security)).warnings()
+    assert any("learn what that site contributed" in sentence for sentence in warned)
+    assert any("1 are more than 3 sites can lose and still open a sum, which is 0" in sentence for sentence in warned)
+
+
 def test_replaced_changes_what_is_given_and_nothing_else(study_of):
     study = study_of()
     copy = study.replaced(protocol="plain", coordinator_certificate=PEM, rehearsal_of=study.hexdigest)
