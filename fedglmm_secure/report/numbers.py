@@ -34,8 +34,8 @@ def number(value: float | None, digits: int = 5) -> str:
         return _signed("∞" if value > 0 else "-∞")
     if value != 0.0 and not 0.5 * 10.0**-digits <= abs(value) < 1e7:
         return _signed(f"{value:.3e}")
-    before = len(f"{abs(value):.0f}")
-    return _signed(f"{value:.{max(min(digits, 8 - before), 0)}f}")
+    before = len(str(int(abs(value)))) if abs(value) >= 1.0 else 0
+    return _signed(f"{value:.{min(digits, 8 - before) if before else digits}f}")
 
 
 def decimals(values: Iterable[float | None], least: int = 5) -> int:

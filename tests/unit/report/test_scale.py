@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedglmm_secure.report.numbers import NONE, column, number, p_value, power, ratio, short
@@ -57,7 +57,14 @@ def test_ratio_ticks_are_round() -> None:
     assert ratio_label(1e7) == "10⁷"
 
 
-@given(st.floats(-1e308, 1e308) | st.sampled_from([math.nan, math.inf, -math.inf]), st.integers(0, 9))
+@settings(max_examples=2000, deadline=None)
+@given(
+    st.floats(-1e308, 1e308)
+    | st.floats(-1e9, 1e9)
+    | st.floats(-1.0, 1.0)
+    | st.sampled_from([math.nan, math.inf, -math.inf]),
+    st.integers(0, 9),
+)
 def test_a_number_keeps_its_value(value: float, digits: int) -> None:
     text = number(value, digits).replace("\N{MINUS SIGN}", "-").replace("∞", "inf")
     if math.isnan(value):
@@ -73,6 +80,8 @@ def test_a_number_keeps_its_value(value: float, digits: int) -> None:
         (number(251.40510), "251.40510"),
         (number(123456.789), "123456.79"),
         (number(1.5e-9), "1.500e−09"),
+        (number(5.96e-8, 8), "0.00000006"),
+        (number(9999999.9), "9999999.9"),
         (number(None), "–"),
         (ratio(0.4649), "0.465"),
         (ratio(35.2211), "35.22"),
