@@ -114,7 +114,7 @@ class TestContribution:
     @pytest.mark.parametrize("numbers", [1, 2, 4])
     def test_wrong_length(self, opened, numbers):
         sent = opened.answer_of("alpha", opened.ask())
-        with pytest.raises(PeerError, match="a vector of 3 numbers takes 48 bytes"):
+        with pytest.raises(PeerError, match="3 numbers"):
             opened.coordinator.receive(replace(sent, vector=bytes(16 * numbers)))
         assert "alpha" in opened.coordinator.missing()
 

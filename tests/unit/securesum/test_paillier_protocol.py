@@ -9,6 +9,7 @@ import pytest
 from fedglmm_secure.errors import InputError, LinkError, PeerError, RefusalError
 from fedglmm_secure.securesum import PaillierTerms, Phase, labels, paillier
 from fedglmm_secure.securesum.messages import Decryption, Opening
+from fedglmm_secure.securesum.paillier import sums
 from fedglmm_secure.securesum.paillier.sums import commitment
 
 FIVE = ("alpha", "beta", "delta", "epsilon", "gamma")
@@ -319,6 +320,32 @@ class TestLyingSite:
         world = at(Phase.COMMIT, **PAILLIER)
         with pytest.raises(PeerError, match="another protocol"):
             world.coordinator.receive(Contribution(world.coordinator.session_id, 1, "beta", bytes(16)))
+
+
+class TestPlaintext:
+    """A site that encrypts what is no contribution: the structure of the decrypted sum shows it."""
+
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            (lambda plaintext: plaintext + (1 << 5 * 96), "bits above its slots"),
+            (lambda plaintext: plaintext + (1 << 4 * 96), "the padding is not that of the contributions"),
+            (lambda plaintext: plaintext + (1 << 1 * 96 + 90), "a number is outside the range"),
+            (lambda plaintext: plaintext + (1 << 44), "it does not count 5 contributors"),
+        ],
+        ids=["above the slots", "padding", "range", "count"],
+    )
+    def test_a_plaintext_that_is_no_contribution(self, new_world, monkeypatch, change, sentence):
+        world = new_world(**PAILLIER).open_all()
+        request = world.ask()
+        for name in FIVE:
+            with monkeypatch.context() as patch:
+                if name == "beta":
+                    patch.setattr(sums, "pack", lambda encoded, bits: [change(m) for m in paillier.pack(encoded, bits)])
+                world.coordinator.receive(world.hand(name, request))
+        world.drive(Phase.DECRYPT)
+        with pytest.raises(PeerError, match=f"the sum was not opened: .*{sentence}"):
+            world.coordinator.total()
 
 
 class TestLostSites:

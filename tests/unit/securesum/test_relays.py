@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fedglmm_secure.errors import PeerError, RefusalError
-from fedglmm_secure.securesum import Phase, Relay
+from fedglmm_secure.securesum import Phase, Relay, labels
 from fedglmm_secure.securesum.messages import BATCH, SEALED_BYTES, Advertisement, Agreement, Commitment, Opening, Parcel
 
 FIVE = ("alpha", "beta", "delta", "epsilon", "gamma")
@@ -139,6 +139,23 @@ def test_relay_before_this_sites_own_message(at, new_world, terms, phase):
         world.hand("alpha", relay)
 
 
+def test_relay_where_nothing_is_relayed(opened):
+    """Masking without dropouts has one message a sum; there is nothing to tell afterwards."""
+    opened.answer_of("alpha", opened.ask())
+    session = opened.coordinator.session_id
+    for phase in Phase:
+        with pytest.raises(PeerError, match="when this site is at 'contribute' of sum 1"):
+            opened.sites["alpha"].receive(Relay(session, 1, phase, (Parcel("alpha", b""),)))
+
+
+@pytest.mark.parametrize(("terms", "last"), [(DROPOUTS, Phase.UNMASK), (PAILLIER, Phase.DECRYPT)], ids=["m", "p"])
+def test_relay_of_the_last_messages_of_a_sum(at, terms, last):
+    """Shares and partial decryptions are for the coordinator alone."""
+    world = at(last, **terms)
+    with pytest.raises(PeerError, match="when this site is at"):
+        world.hand("alpha", Relay(world.coordinator.session_id, 1, last, (Parcel("alpha", b""),)))
+
+
 @each_relay
 class TestOtherMessages:
     def test_a_part_of_another_kind(self, at, terms, phase):
@@ -239,6 +256,14 @@ class TestLaterSums:
             world.hand("alpha", replace(request, participants=FIVE))
 
     @pytest.mark.parametrize("protocol", EXCLUDING)
+    def test_a_question_without_this_site_in_it(self, new_world, protocol):
+        """Its masks would be in no sum, and its answer in none."""
+        world = new_world(**EXCLUDING[protocol]).open_all()
+        request = world.ask()
+        with pytest.raises(RefusalError, match="not all among those taking part"):
+            world.hand("alpha", replace(request, participants=FIVE[1:]))
+
+    @pytest.mark.parametrize("protocol", EXCLUDING)
     def test_sites_lost_one_by_one_are_counted_together(self, at, protocol):
         """Two sums, each one site smaller, lose two sites of the roster."""
         terms = EXCLUDING[protocol] | {"dropouts": 1}
@@ -284,11 +309,13 @@ class TestTooFew:
         assert world.hand("alpha", without(world.next_for("alpha"), "gamma")).phase is Phase.UNMASK
 
     def test_the_agreement_of_a_site_that_was_lost(self, at, signing_of):
-        """It does not count, whoever signed it."""
+        """It does not count, though it signs the very same."""
         world = at(Phase.AGREE, losses={Phase.CONTRIBUTE: ("gamma",)}, **EXCLUDING["masking"])
         relay = world.next_for("alpha")
-        lost = replace(part_of(relay, "beta"), site="gamma")
-        assert isinstance(lost, Agreement)
+        fields = world.sites["alpha"]._sum._protected._agreed()
+        survivors = part_of(relay, "beta").survivors
+        signature = signing_of("gamma").sign(labels.AGREE, *fields)
+        lost = Agreement(relay.session_id, relay.number, "gamma", survivors, signature)
         with pytest.raises(PeerError, match="the word of 4 sites, and 4 of those in the sum are needed"):
             world.hand("alpha", with_part(without(relay, "beta"), lost))
 

@@ -108,8 +108,10 @@ class TestOffer:
             world.sites["alpha"].open(offer_with(world, weak))
 
     def test_second_offer_in_one_session(self, opened, draw):
+        before = opened.sites["alpha"].session_id
         with pytest.raises(PeerError, match="out of order"):
             opened.sites["alpha"].open(replace(opened.offer, coordinator_nonce=draw(32)))
+        assert opened.sites["alpha"].session_id == before
 
     def test_session_that_the_journal_holds(self, opened, new_site):
         again = new_site("alpha", earlier_sessions=[opened.coordinator.session_id])
@@ -171,6 +173,7 @@ class TestRequest:
         opened.sites["alpha"].receive(request)
         with pytest.raises(PeerError, match="out of order in the state 'computing an answer'"):
             opened.sites["alpha"].receive(replace(request, number=2))
+        assert opened.sites["alpha"].answer(ANSWER, SLOTS).message.number == 1
 
     def test_more_sums_than_the_study_allows(self, opened):
         request = opened.ask()

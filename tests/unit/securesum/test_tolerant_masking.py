@@ -167,6 +167,14 @@ class TestSealedShares:
         with pytest.raises(PeerError, match="changed on its way, or belongs to another sum"):
             world.hand("alpha", with_part(relay, part_of(other, "beta")))
 
+    def test_own_sealed_share_reflected(self, at):
+        """What this site sealed for a peer is not what the peer sealed for it, under the same two keys."""
+        world = at(Phase.CONTRIBUTE, **DROPOUTS)
+        relay = world.next_for("alpha")
+        reflected = world.sites["alpha"]._sum.sent.sealed[FIVE.index("beta")]
+        with pytest.raises(PeerError, match="changed on its way, or belongs to another sum"):
+            world.hand("alpha", with_part(relay, replace(part_of(relay, "beta"), sealed=reflected)))
+
     def test_a_sealed_share_of_another_sum(self, at):
         world = at(Phase.CONTRIBUTE, **DROPOUTS)
         earlier = part_of(world.next_for("alpha"), "beta")
@@ -417,6 +425,21 @@ class TestRelease:
             with pytest.raises(PeerError, match="a site takes them once"):
                 world.hand(name, with_part(relay, forged))
 
+    def test_every_sum_has_a_self_mask_of_its_own(self, new_world):
+        """The shares that open one sum's are released; they open no other's."""
+        world, seeds = new_world(**DROPOUTS).open_all(), set()
+        for _ in range(3):
+            world.whole_sum()
+            seeds.add(world.sites["alpha"]._sum._protected._own_seed())
+            assert combine(released(world, *FIVE)["alpha"], THRESHOLD) in seeds
+        assert len(seeds) == 3
+
+    def test_shares_that_belong_to_no_secret(self):
+        """The modulus is above every secret of 32 bytes, and what lies between is none."""
+        share = (2**256).to_bytes(33, "big")
+        with pytest.raises(PeerError, match="belong to no secret"):
+            combine({1: share, 2: share}, 2)
+
     def test_shares_below_the_threshold_open_nothing(self, at):
         world = at(Phase.UNMASK, **DROPOUTS)
         shares = released(world, *FIVE)
@@ -458,6 +481,12 @@ class TestLyingSite:
         sent = world.step("beta")
         with pytest.raises(PeerError, match="'beta' masks without a self-mask"):
             world.coordinator.receive(replace(sent, commitment=b"", sealed=()))
+
+    def test_a_vector_of_another_length(self, at):
+        world = at(Phase.SHARE, **DROPOUTS)
+        sent = world.step("beta")
+        with pytest.raises(PeerError, match="3 numbers"):
+            world.coordinator.receive(replace(sent, vector=sent.vector[:-16]))
 
     @pytest.mark.parametrize("phase", [Phase.ADVERTISE, Phase.SHARE])
     def test_shares_sealed_for_others(self, at, phase):
