@@ -26,14 +26,24 @@ from fedglmm_secure.rehearsal.lying_sites import LYING_SITES, LyingSite, goes_on
 from fedglmm_secure.rehearsal.network import Keep, SiteAtHand
 from fedglmm_secure.rehearsal.weather import CALM, Weather
 from fedglmm_secure.ring import Vector
-from fedglmm_secure.securesum import Coordinator, PaillierTerms, Policy, Randomness, Seed, SigningIdentity, Site, Terms
+from fedglmm_secure.securesum import (
+    Coordinator,
+    Hello,
+    PaillierTerms,
+    Policy,
+    Randomness,
+    Seed,
+    SigningIdentity,
+    Site,
+    Terms,
+)
 from fedglmm_secure.securesum.paillier import share, smallest_threshold
 from fedglmm_secure.securesum.seed import SEED_BYTES
 from fedglmm_secure.study import DividableDesign, Study
 from fedglmm_secure.study.roster import encode_public_key
 from fedglmm_secure.study.site_rows import SiteRows
 from fedglmm_secure.wire import codec
-from fedglmm_secure.wire.messages import Hello, Ready, Refusal, Stopped
+from fedglmm_secure.wire.messages import Ready, Refusal, Stopped
 from fedglmm_secure.wire.terms import terms_of
 
 PAILLIER_PRIME_BITS = 256
@@ -149,9 +159,9 @@ class _Run:
         names = on.terms.names
         self.liar_name = dice.choice(names)
         stranger = SigningIdentity.from_private_bytes(draw(32))
-        self.coordinator = schedule.coordinator and schedule.coordinator(Situation(on.terms, dice, stranger))
+        self.coordinator = schedule.coordinator(Situation(on.terms, dice, stranger)) if schedule.coordinator else None
         own = on.signing[self.liar_name]
-        self.site = schedule.site and schedule.site(Situation(on.terms, dice, own))
+        self.site = schedule.site(Situation(on.terms, dice, own)) if schedule.site else None
         self.fits: list[tuple[tuple[str, ...], list[bytes]]] = []
         """The cohort of each start of the estimator, and the sums it was told."""
         machine = (BlindCoordinator if schedule.is_blind else Coordinator)(on.terms)
