@@ -2,7 +2,7 @@
 
     python evaluation/security/hostile.py [--schedules 1000] [--from 0] [--only SEED]
 
-Each schedule is a whole fit of a small study: a protocol, three to seven sites, a weather (messages lost, late, doubled,
+Each schedule is a whole fit of a small study: protocol, three to seven sites, a weather (messages lost, late, doubled,
 damaged, replayed; sites killed and started again, away, or gone), and in half of them a coordinator or a site that
 lies. Each run must end in the exact answer, to the bit, or in a named stop of the right kind: never in a wrong sum, a
 hang, an exception outside the error tree, or a second, different answer of a site. Exit code 1 when one does not; the

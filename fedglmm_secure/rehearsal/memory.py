@@ -86,12 +86,15 @@ def rehearse_in_memory(
     identities = {name: identity.generate() for name in tables}
     study = rehearsal_copy(given, identities, protocol)
     designs = {name: study.design(tables[name], name, name) for name in tables}
+
+    def sites() -> dict[str, SiteAtHand]:
+        return {name: site_at_hand(study, designs[name], name, own.signing) for name, own in identities.items()}
+
     if weather is None:
-        fitted = _fit(study, designs, identities, report, Network)
-        sentence = None
+        fitted, sentence = _fit(study, sites(), report, Network), None
     else:
-        calm = _fit(study, designs, identities, lambda _: None, Network)
-        fitted = _fit(study, designs, identities, report, partial(HostileNetwork, weather=weather))
+        calm = _fit(study, sites(), lambda _: None, Network)
+        fitted = _fit(study, sites(), report, partial(HostileNetwork, weather=weather))
         sentence = _through_weather(weather, calm, fitted)
     network = fitted.network
     return Rehearsal(
@@ -120,8 +123,7 @@ class _Fitted:
 
 def _fit(
     study: Study,
-    designs: Mapping[str, DividableDesign],
-    identities: Mapping[str, Identity],
+    sites: Mapping[str, SiteAtHand],
     report: Report,
     network_of: Callable[[Conductor, Mapping[str, SiteAtHand]], Network],
 ) -> _Fitted:
@@ -134,8 +136,7 @@ def _fit(
         return results[1].to_json()
 
     network = network_of(
-        Conductor(study, lambda: estimator(study, report), randomness=secrets.token_bytes, keep=keep),
-        {name: site_at_hand(study, designs[name], name, own.signing) for name, own in identities.items()},
+        Conductor(study, lambda: estimator(study, report), randomness=secrets.token_bytes, keep=keep), sites
     )
     finished = network.run()
     return _Fitted(network, finished, results[1], results[0].to_json())
@@ -160,7 +161,7 @@ def _through_weather(weather: Weather, calm: _Fitted, fitted: _Fitted) -> str:
 def site_at_hand(
     study: Study, design: DividableDesign, name: str, signing: SigningIdentity, share: object = None
 ) -> SiteAtHand:
-    """A simulated site. Sites of a rehearsal are the user's own: plain sums are allowed once the user names them."""
+    """A simulated site: the user's own, so that plain sums are allowed once the user names them."""
     terms, policy = terms_of(study), Policy(allow_plain=True)
 
     def machine(seed: Seed) -> Site:
