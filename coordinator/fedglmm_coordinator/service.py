@@ -34,7 +34,6 @@ class Service:
         self._log = Log(out / "log.jsonl", lambda: datetime.now(UTC), say)
         self._say = say = self._log.say
         self._began = time.monotonic()
-        self._result: FitResult | None = None
         self._conductor = Conductor(
             study, self._fit, randomness=secrets.token_bytes, keep=self._keep, ledger=store, say=say
         )
@@ -59,11 +58,8 @@ class Service:
             await server.stop(grace=1.0)
         if isinstance(end, Stopped):
             raise end.error
-        if self._result is not None:
-            from fedglmm_secure.report import result_page  # noqa: PLC0415  loads matplotlib
-
-            print(self._result.summary(), flush=True)
-            (self._out / "report.html").write_text(result_page(self._result), encoding="utf-8")
+        if isinstance(end, Finished):
+            self._show(end.result_json)
         return end is None
 
     async def _end_of(self, work: asyncio.Task[Finished | Stopped]) -> Finished | Stopped | None:
@@ -72,6 +68,14 @@ class Service:
             return await work
         except asyncio.CancelledError:
             return None
+
+    def _show(self, result_json: str) -> None:
+        """Print the result, and write its page for people."""
+        from fedglmm_secure.report import read_result, result_page  # noqa: PLC0415  loads matplotlib
+
+        result = read_result(result_json, str(self._out / "result.json"))
+        print(result.summary(), flush=True)
+        (self._out / "report.html").write_text(result_page(result), encoding="utf-8")
 
     def _resume(self) -> None:
         """Go on where the store says that an earlier process was."""
@@ -95,5 +99,4 @@ class Service:
         text = secured.to_json()
         (self._out / "result.json").write_text(text, encoding="utf-8")
         self._store.finish(text)
-        self._result = secured
         return text

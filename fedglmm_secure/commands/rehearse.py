@@ -12,7 +12,7 @@ from fedglmm_secure import shell
 from fedglmm_secure.commands import folder
 from fedglmm_secure.commands.processes import rehearse_over_grpc
 from fedglmm_secure.errors import InputError
-from fedglmm_secure.rehearsal import rehearse_in_memory
+from fedglmm_secure.rehearsal import Weather, rehearse_in_memory
 from fedglmm_secure.rehearsal.memory import check_tables
 from fedglmm_secure.study import parse_table
 
@@ -40,6 +40,9 @@ def rehearse(
         Transport, typer.Option(help="Real processes and TLS, or all in one process.")
     ] = Transport.GRPC,
     protocol: Annotated[Protocol | None, typer.Option(help="Instead of the study's own.")] = None,
+    weather: Annotated[
+        int | None, typer.Option(metavar="SEED", min=0, help="A bad network, with --transport memory.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
     debug: shell.Debug = False,
 ) -> None:
@@ -50,10 +53,15 @@ def rehearse(
     page report.html, the study as it was run, what each site kept (sites/NAME/) and every byte that the coordinator
     received (coordinator/transcript.jsonl).
 
+    With --transport memory --weather SEED, messages are lost, delayed, doubled, damaged and replayed and sites are
+    killed and started again, the same for the same SEED; the answer is compared with that of an undisturbed fit.
+
     Example: fedglmm rehearse study.toml --site north=north.csv --site south=south.csv --site west=west.csv --out run1
     """
     given, tables = shell.read_study(study), _tables(site)
     check_tables(given, tables)
+    if weather is not None and transport is not Transport.MEMORY:
+        raise InputError("--weather needs a network that can be disturbed; add --transport memory")
     folder.prepare(out)
     say = shell.speaker(quiet=quiet)
     chosen = protocol.value if protocol else None
@@ -61,9 +69,15 @@ def rehearse(
         summary = rehearse_over_grpc(given, tables, out, chosen, say, quiet=quiet, debug=debug)
     else:
         frames = {name: parse_table(str(path), shell.read_bytes(path, "a table")) for name, path in tables.items()}
-        rehearsal = rehearse_in_memory(given, frames, protocol=chosen, report=lambda row: say(shell.progress_line(row)))
+        rehearsal = rehearse_in_memory(
+            given,
+            frames,
+            protocol=chosen,
+            report=lambda row: say(shell.progress_line(row)),
+            weather=None if weather is None else Weather(weather),
+        )
         folder.write(out, rehearsal)
-        summary = rehearsal.result.summary()
+        summary = rehearsal.result.summary() + (f"\n\n{rehearsal.weather}" if rehearsal.weather else "")
     print(f"{summary}\n\nresult: {out / 'result.json'}\nreport: {out / 'report.html'}")
     print(f"what each party kept: {out / 'sites'}, {out / 'coordinator'}")
 

@@ -34,7 +34,7 @@ from fedglmm_secure.securesum.messages import (
     KeyShares,
     Unmasking,
 )
-from fedglmm_secure.securesum.session import EXCLUDE, sign_hello
+from fedglmm_secure.securesum.session import sign_hello
 from fedglmm_secure.study.site_rows import SiteRows
 from fedglmm_secure.wire.messages import Ready, Refusal, SiteMessage
 
@@ -134,6 +134,7 @@ class SendsTwoVectors(_OfContributions):
     """Answers one sum twice, differently."""
 
     schemes = EVERY - {PAILLIER}
+    names = False  # it is named when both arrive, but the weather may hold one back until the sum was opened
 
     def _instead_of(self, honest: Contribution) -> Said:
         return honest, replace(honest, vector=self.dice.randbytes(len(honest.vector)))
@@ -450,11 +451,6 @@ class RestoresABackup(LyingSite):
             del site.journal[self.dice.randint(1, len(site.journal) - 1) :]
             site.restart()
         return (site.message,)
-
-
-def goes_on_without(liar: LyingSite) -> bool:
-    """Whether the study lets the others go on when the liar is as good as lost."""
-    return liar.stays_away and liar.terms.on_dropout == EXCLUDE
 
 
 def _concrete(kind: type[LyingSite]) -> list[type[LyingSite]]:

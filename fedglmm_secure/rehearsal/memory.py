@@ -7,19 +7,22 @@ be for gRPC (``network``).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 
 import pandas as pd
 
-from fedglmm_secure.errors import InputError
+from fedglmm_secure.errors import FedglmmError, InputError
 from fedglmm_secure.estimate import FitResult, estimator
 from fedglmm_secure.estimate.local import local_report
 from fedglmm_secure.estimate.newton import Report
 from fedglmm_secure.exchange import Conductor, Party
+from fedglmm_secure.rehearsal.hostile import HostileNetwork
 from fedglmm_secure.rehearsal.network import Keep, Network, SiteAtHand
 from fedglmm_secure.rehearsal.source import StudySource, as_study, check_frame
+from fedglmm_secure.rehearsal.weather import Weather
 from fedglmm_secure.securesum import JournalRecord, Policy, Seed, SigningIdentity, Site
 from fedglmm_secure.securesum.paillier import BITS, KeyShare
 from fedglmm_secure.securesum.seed import SEED_BYTES
@@ -28,6 +31,7 @@ from fedglmm_secure.study.site_rows import SiteRows
 from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.identity import Identity
 from fedglmm_secure.wire.key_share import deal_key
+from fedglmm_secure.wire.messages import Finished
 from fedglmm_secure.wire.terms import terms_of
 
 
@@ -43,7 +47,9 @@ class Rehearsal:
     reports: Mapping[str, dict[str, object]] = field(repr=False)
     """Each site's local report."""
     journals: Mapping[str, tuple[JournalRecord, ...]] = field(repr=False)
-    """Each site's answered sums."""
+    """Each site's journal."""
+    weather: str | None = None
+    """What a bad network did, and what came of it, when there was one."""
 
 
 def rehearse(
@@ -68,9 +74,13 @@ def rehearse_in_memory(
     *,
     protocol: str | None = None,
     report: Report = lambda _: None,
+    weather: Weather | None = None,
 ) -> Rehearsal:
-    """As ``rehearse``, with everything that the parties kept."""
-    began = perf_counter()
+    """As ``rehearse``, with everything that the parties kept.
+
+    Under a ``weather`` the study is fitted twice: undisturbed, and over a network that loses, delays, doubles, damages
+    and replays messages and kills sites. The answers must be the same to the last bit, or FedglmmError is raised.
+    """
     given = as_study(study)
     check_tables(given, tables)
     for name, table in tables.items():
@@ -78,30 +88,79 @@ def rehearse_in_memory(
     identities = {name: identity.generate() for name in tables}
     study, shares = rehearsal_copy(given, identities, protocol)
     designs = {name: study.design(tables[name], name, name) for name in tables}
-    results: list[FitResult] = []
 
-    def keep(result: FitResult) -> str:
-        results.append(result.secured(study.security.protocol, network.bytes_sent(), perf_counter() - began))
-        return results[0].to_json()
-
-    network = Network(
-        Conductor(study, lambda: estimator(study, report), randomness=secrets.token_bytes, keep=keep),
-        {
+    def sites() -> dict[str, SiteAtHand]:
+        return {
             name: site_at_hand(study, designs[name], name, own.signing, shares.get(name))
             for name, own in identities.items()
-        },
-    )
-    finished = network.run()
+        }
+
+    if weather is None:
+        fitted, sentence = _fit(study, sites(), report, Network), None
+    else:
+        calm = _fit(study, sites(), lambda _: None, Network)
+        fitted = _fit(study, sites(), report, partial(HostileNetwork, weather=weather))
+        sentence = _through_weather(weather, calm, fitted)
+    network = fitted.network
     return Rehearsal(
-        results[0],
+        fitted.result,
         study,
         tuple(network.transcript),
         {
-            name: local_report(study, name, designs[name], site.machine.sums, finished.result_json)
+            name: local_report(study, name, designs[name], site.machine.sums, fitted.finished.result_json)
             for name, site in network.sites.items()
         },
         {name: tuple(site.journal) for name, site in network.sites.items()},
+        sentence,
     )
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """One fit that came to its end."""
+
+    network: Network
+    finished: Finished
+    result: FitResult
+    answer: str
+    """The result as JSON without times and bytes, which differ from run to run."""
+
+
+def _fit(
+    study: Study,
+    sites: Mapping[str, SiteAtHand],
+    report: Report,
+    network_of: Callable[[Conductor, Mapping[str, SiteAtHand]], Network],
+) -> _Fitted:
+    """Fit once, over whichever network."""
+    began = perf_counter()
+    results: list[FitResult] = []
+
+    def keep(result: FitResult) -> str:
+        results.extend([result, result.secured(study.security.protocol, network.bytes_sent(), perf_counter() - began)])
+        return results[1].to_json()
+
+    network = network_of(
+        Conductor(study, lambda: estimator(study, report), randomness=secrets.token_bytes, keep=keep), sites
+    )
+    finished = network.run()
+    return _Fitted(network, finished, results[1], results[0].to_json())
+
+
+def _through_weather(weather: Weather, calm: _Fitted, fitted: _Fitted) -> str:
+    """What happened, and what came of it; FedglmmError when the same sites gave another answer."""
+    network = fitted.network
+    assert isinstance(network, HostileNetwork)  # noqa: S101  made so above
+    left_out = sorted(set(network.sites) - set(network.conductor.cohort))
+    if left_out:
+        came_of_it = f"left out, as the study allows: {', '.join(left_out)}; the answer is that of the other sites"
+    elif fitted.answer == calm.answer:
+        came_of_it = "the answer is the same as without, to the last bit"
+    else:
+        raise FedglmmError(
+            f"the answer under weather {weather.seed} is not the undisturbed one ({network.summary}); report this fault"
+        )
+    return f"weather {weather.seed}: {network.summary}; {came_of_it}"
 
 
 def site_at_hand(

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import TypeVar
 
 import gmpy2
 import pandas as pd
@@ -20,21 +21,33 @@ from fedglmm_secure.estimate import FitResult, estimator
 from fedglmm_secure.exchange import Conductor, Party
 from fedglmm_secure.exchange.conductor import Fit
 from fedglmm_secure.rehearsal.hostile import MOST_STEPS, HostileNetwork
-from fedglmm_secure.rehearsal.liars import Situation
+from fedglmm_secure.rehearsal.liars import Lie, Situation
 from fedglmm_secure.rehearsal.lying_coordinators import LYING_COORDINATORS, BlindCoordinator, LyingCoordinator
-from fedglmm_secure.rehearsal.lying_sites import LYING_SITES, LyingSite, goes_on_without
+from fedglmm_secure.rehearsal.lying_sites import LYING_SITES, LyingSite
 from fedglmm_secure.rehearsal.network import Keep, SiteAtHand
 from fedglmm_secure.rehearsal.weather import CALM, Weather
 from fedglmm_secure.ring import Vector
-from fedglmm_secure.securesum import Coordinator, PaillierTerms, Policy, Randomness, Seed, SigningIdentity, Site, Terms
+from fedglmm_secure.securesum import (
+    Coordinator,
+    Hello,
+    PaillierTerms,
+    Policy,
+    Randomness,
+    Seed,
+    SigningIdentity,
+    Site,
+    Terms,
+)
 from fedglmm_secure.securesum.paillier import share, smallest_threshold
 from fedglmm_secure.securesum.seed import SEED_BYTES
 from fedglmm_secure.study import DividableDesign, Study
 from fedglmm_secure.study.roster import encode_public_key
 from fedglmm_secure.study.site_rows import SiteRows
 from fedglmm_secure.wire import codec
-from fedglmm_secure.wire.messages import Hello, Ready, Refusal, Stopped
+from fedglmm_secure.wire.messages import Ready, Refusal, Stopped
 from fedglmm_secure.wire.terms import terms_of
+
+L = TypeVar("L", bound=Lie)
 
 PAILLIER_PRIME_BITS = 256
 """Far too few for a study, which may not have them; enough for a packed plaintext, and fast."""
@@ -81,11 +94,11 @@ class Schedule:
         fair, foul = Weather(seed), Weather(seed, 0.15, 0.15, 0.05, 0.2, 0.1, 0.1, crashes=0.08, absences=0.3)
         match dice.choice(["nobody", "nobody", "coordinator", "site"]):
             case "coordinator":
-                lie = dice.choice([kind for kind in LYING_COORDINATORS if kind.fits(terms)])
+                lie = dice.choice(_kinds(LYING_COORDINATORS, terms, dice))
                 weather = dice.choice([CALM, fair, foul])
                 return replace(drawn, weather=weather, coordinator=lie, is_blind=dice.random() < 0.5)
             case "site":
-                liar = dice.choice([kind for kind in LYING_SITES if kind.fits(terms)])
+                liar = dice.choice(_kinds(LYING_SITES, terms, dice))
                 return replace(drawn, weather=dice.choice([CALM, fair, foul]), site=liar)
             case _:
                 lost, old = replace(foul, gone=0.05), replace(fair, stale=0.05)
@@ -139,6 +152,13 @@ def run(schedule: Schedule) -> Outcome:
     return outcome
 
 
+def _kinds(kinds: Sequence[type[L]], terms: Terms, dice: random.Random) -> list[type[L]]:
+    """Those that can be told under these terms; half of the time those of few protocols, which are rarer."""
+    fitting = [kind for kind in kinds if kind.fits(terms)]
+    rare = [kind for kind in fitting if len(kind.schemes) <= 2]
+    return dice.choice([fitting, rare or fitting])
+
+
 class _Run:
     """The parties of one run, and what must hold when it is over."""
 
@@ -149,9 +169,9 @@ class _Run:
         names = on.terms.names
         self.liar_name = dice.choice(names)
         stranger = SigningIdentity.from_private_bytes(draw(32))
-        self.coordinator = schedule.coordinator and schedule.coordinator(Situation(on.terms, dice, stranger))
+        self.coordinator = schedule.coordinator(Situation(on.terms, dice, stranger)) if schedule.coordinator else None
         own = on.signing[self.liar_name]
-        self.site = schedule.site and schedule.site(Situation(on.terms, dice, own))
+        self.site = schedule.site(Situation(on.terms, dice, own)) if schedule.site else None
         self.fits: list[tuple[tuple[str, ...], list[bytes]]] = []
         """The cohort of each start of the estimator, and the sums it was told."""
         machine = (BlindCoordinator if schedule.is_blind else Coordinator)(on.terms)
@@ -202,8 +222,8 @@ class _Run:
             if outcome.end != "exact" and not any(isinstance(error, may_stop) for error in errors):
                 yield f"stopped by the weather alone: {outcome.end}: {outcome.sentence}"
         elif outcome.end == "exact":
-            without = self.site and goes_on_without(self.site) and self.liar_name not in self.conductor.cohort
-            if not (lie.harmless or without):
+            left_out = self.site and self.liar_name not in self.conductor.cohort  # what it said was of no use
+            if not (lie.harmless or left_out):
                 yield f"{type(lie).__name__} was not found out"
         elif not any(isinstance(error, (*lie.stops, *self._weathers_stops())) for error in errors):
             yield f"{type(lie).__name__} ends in {outcome.end}: {outcome.sentence}"
@@ -303,7 +323,9 @@ def ground(protocol: str, sites: int, *, is_long: bool) -> Ground:
     names = tuple(f"hospital_{letter}" for letter in "abcdefg"[:sites])
     signing = {name: SigningIdentity.from_private_bytes(hashlib.sha256(name.encode()).digest()) for name in names}
     security = {"minimum_sites": 3, **PROTOCOLS[protocol], "dropouts": DROPOUTS[sites] if PROTOCOLS[protocol] else 0}
-    study = Study.parse(_STUDY.format(penalty="[0.3, 0.1, 0.03, 0.01]" if is_long else "0.0"), "a small study")
+    study = Study.parse(
+        _STUDY.format(penalty="[1, 0.6, 0.3, 0.2, 0.1, 0.06, 0.03, 0.01]" if is_long else "0.0"), "a small study"
+    )
     study = study.model_copy(update={"security": security})
     study = study.replaced(identities={name: (encode_public_key(signing[name].public_bytes), None) for name in names})
     terms, shares = terms_of(study), dict[str, object]()

@@ -72,8 +72,8 @@ def _protection(study: Study) -> Iterator[str]:
     most = _most_dropouts(study)
     if study.sites and study.security.dropouts > most:
         yield (
-            f"security.dropouts: {study.security.dropouts} are more than {len(study.sites)} sites can lose and still open "
-            f"a sum, which is {most}; sites will refuse to take part"
+            f"security.dropouts: {study.security.dropouts} are more than {len(study.sites)} sites can lose and "
+            f"still open a sum, which is {most}; sites will refuse to take part"
         )
     if study.security.on_dropout == "exclude":
         yield (
