@@ -53,7 +53,9 @@ class Service:
             server, address = await start_server(exchange, self._study, self._identity, listen)
             print(f"listening on {address}", flush=True)
             end = await self._end_of(work)
-            if end is not None:
+            if end is None:
+                self._session.leave()
+            else:
                 await self._session.wait_until_told(CLOSING_SECONDS)
             await server.stop(grace=1.0)
         if isinstance(end, Stopped):

@@ -39,6 +39,7 @@ class Session:
         self._bytes: Counter[str] = Counter(dict.fromkeys(sites, 0))
         self._now = now
         self._heard: dict[str, datetime] = {}
+        self._leaving = False
         self._news = Bell()
 
     @property
@@ -70,6 +71,11 @@ class Session:
         except FedglmmError as error:
             self._say_once(f"turned away: {message.site}: {error}")
             raise
+
+    def leave(self) -> None:
+        """Answer whoever waits, as this program is about to end: sites then come back until another one answers."""
+        self._leaving = True
+        self._news.ring()
 
     def stop(self, error: FedglmmError) -> None:
         """End the session without a result; every site is told why."""
@@ -148,9 +154,11 @@ class Session:
     async def _following(self, message: SiteMessage) -> CoordinatorMessage:
         try:
             async with asyncio.timeout(self._poll_seconds):
-                while (answer := self._conductor.following(message)) is None:
+                while (answer := self._conductor.following(message)) is None and not self._leaving:
                     await self._news.wait()
         except TimeoutError:
+            return Wait()
+        if answer is None:
             return Wait()
         if isinstance(answer, Finished | Stopped):
             self._told.add(message.site)

@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
+from fedglmm_coordinator.log import Log
 from fedglmm_coordinator.server import Exchange, start_server
 from fedglmm_coordinator.transcript import Transcript
 from fedglmm_secure.errors import InputError
-from fedglmm_secure.securesum import Policy, Site
+from fedglmm_secure.securesum import Policy, Seed, Site
 from fedglmm_secure.study import Study
 from fedglmm_secure.study.edit import add_site, parse_public, set_coordinator
 from fedglmm_secure.wire.certificates import Trust, out_of_date, trust_of
@@ -144,12 +145,15 @@ def call(deployment, who: Identity, tmp_path: Path, roots: str = ISSUING.pem) ->
             return Wait()
 
     async def play() -> tuple[str, str]:
-        with Transcript(tmp_path / "transcript.jsonl", lambda: 0.0) as transcript:
+        log = Log(tmp_path / "log.jsonl", lambda: datetime.now(UTC), lambda line: None)
+        with Transcript(tmp_path / "transcript.jsonl", lambda: 0.0) as transcript, log:
             own = deployment.identities["coordinator"]
-            server, address = await start_server(Exchange(study, Quiet(), transcript), study, own, "127.0.0.1:0")
+            server, address = await start_server(Exchange(study, Quiet(), transcript, log), study, own, "127.0.0.1:0")
             credentials = grpc.ssl_channel_credentials(roots.encode(), who.tls_key_pem, who.certificate_pem)
             options = (("grpc.ssl_target_name_override", NAMES["coordinator"]),)
-            hello = Site(terms_of(study), deployment.identities["1_UM"].signing, Policy(), secrets.token_bytes).hello()
+            signing, seed = deployment.identities["1_UM"].signing, Seed(secrets.token_bytes(32))
+            site = Site(terms_of(study), signing, Policy(), seed, randomness=secrets.token_bytes)
+            hello = site.hello()
             async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
                 try:
                     await channel.unary_unary(METHOD)(encode_site(hello), timeout=10.0)

@@ -23,6 +23,7 @@ def start_with_a_slow_line(deployment, sites, line, where):
 
 
 def undisturbed(deployment, sites, address):
+    (deployment.out("coordinator") / "store.sqlite").unlink()  # its fit is done
     coordinator = deployment.coordinator()
     joined = [deployment.site(name, address(coordinator)) for name in sites]
     assert [coordinator.end(), *(site.end() for site in joined)] == [0] * 5
@@ -102,5 +103,4 @@ def test_a_coordinator_killed_during_a_sum_goes_on_from_its_store(deploy, sites,
     third = deployment.coordinator()  # the fit is done: the store has its result
     assert third.end() == 0
     assert "this fit is done" in third.stderr
-    (deployment.out("coordinator") / "store.sqlite").unlink()
     assert disturbed == undisturbed(deployment, sites, address)
