@@ -79,14 +79,14 @@ def genesis(study_digest: str, site: str, public_key: bytes) -> str:
 def make_line(
     number: int, time: str, direction: str, kind: str, fields: Mapping[str, int | str], previous: str
 ) -> Line:
-    """A line; values with other than letters, digits and ``-.:/+=`` are written as JSON strings, and long ones cut."""
+    """A line; values with other than letters, digits and ``-.:/+=_`` are written as JSON strings, and long ones cut."""
     pairs = [f"{key}={_written(str(value))}" for key, value in fields.items()]
-    head = f"{number:>6} {time} {direction:<8} {kind:<12}"
+    head = f"{number:>6} {time} {direction:<8} {kind:<26}"
     return parse_line(" ".join([head, *pairs, f"previous={previous}\n"]).encode("ascii"), number)
 
 
 def _written(value: str) -> str:
-    return value if re.fullmatch("[-.:/+=A-Za-z0-9]+", value) else json.dumps(value[:LONGEST_TEXT])
+    return value if re.fullmatch("[-.:/+=_A-Za-z0-9]+", value) else json.dumps(value[:LONGEST_TEXT])
 
 
 def parse_line(raw: bytes, place: int) -> Line:

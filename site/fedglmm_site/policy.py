@@ -72,7 +72,8 @@ class Policy(BaseModel):
         for key, stricter in (("minimum_rows", max), ("minimum_cell", max), ("maximum_parameters_per_row", min)):
             own = getattr(self, key)
             limits[key] = limits[key] if own is None else stricter(own, limits[key])
-        return study.model_copy(update={"disclosure": limits})
+        same = limits == study.disclosure.model_dump()
+        return study if same else study.model_copy(update={"disclosure": limits})
 
     def demands(self) -> dict[str, Any]:
         """The keys that differ from the default, for people to read."""

@@ -178,11 +178,10 @@ class Deployment:
         return self._start("fedglmm-coordinator", "coordinator", "serve", study, *fixed, *options)
 
     def approve(self, name: str, study: Path | None = None) -> Path:
-        """The site approves the study as its file is now."""
+        """The site approves the deployment's study, or the one in a file."""
         file = study or self.folder / "study.toml"
-        given = approve(
-            Study.parse(file.read_text(), str(file)), name, self.identities[name].signing, datetime.now(UTC)
-        )
+        approved = self.study if study is None else Study.parse(file.read_text(), str(file))
+        given = approve(approved, name, self.identities[name].signing, datetime.now(UTC))
         approval_path(file, name).write_text(given.to_toml())
         return approval_path(file, name)
 
