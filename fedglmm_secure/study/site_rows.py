@@ -49,7 +49,9 @@ class SiteRows:
         rows = self.design if part == ALL else self._training if part == TRAINING else self._validation
         if rows is None:
             raise InputError(f"the study sets no {part} rows aside; add [validation] or ask for all rows")
-        if not isinstance(question, Describe):
+        if isinstance(question, Describe):
+            self._description = ()  # asked again only of a smaller cohort, which has another one
+        else:
             self._check_description(question.description)
         self._refuse_subtraction(question)
         if rows.rows and (at := footing(question, self._layout, rows)) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import stat
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ from fedglmm_secure import shell
 from fedglmm_secure.commands import main as fedglmm
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.approval import approval_path, approve
 
 STUDY = """
 [study]
@@ -51,7 +53,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         identities={name: (owners[name].public_key, owners[name].certificate) for name in names[:3]},
         coordinator_certificate=owners["coordinator"].certificate,
     )
-    (tmp_path / "study.toml").write_text(study.to_toml())
+    path = tmp_path / "study.toml"
+    path.write_text(study.to_toml())
+    for name in names[:3]:
+        approved = approve(study, name, owners[name].signing, datetime.now(UTC))
+        approval_path(path, name).write_text(approved.to_toml())
     for name, own in owners.items():
         shell.write_identity(tmp_path / "keys" / name, own)
     for name in names[:3]:

@@ -117,6 +117,15 @@ def test_the_description_stays_what_it_was() -> None:
         rows.answer(question(tuple(other), (0.0, 0.1, 0.2, 0.5)))
 
 
+def test_a_smaller_cohort_has_another_description() -> None:
+    rows, first = site(60), described(60)
+    rows.answer(question(first, (0.0, 0.1, 0.2, 0.5)))
+    rows.answer(Describe())
+    other = list(first)
+    other[-1] *= 2.0
+    assert rows.answer(question(tuple(other), (0.0, 0.1, 0.2, 0.5))).size > 0
+
+
 def divided() -> tuple[SiteRows, MarginalDerivatives]:
     data = STUDY.model_dump()
     data["model"] |= {"penalty": [0.0, 1.0], "selection": "validation"}
