@@ -2,7 +2,7 @@
 # make test     every test
 # make check    lint, types, import contracts, generated code up to date
 # make bench    figures: likelihood, sums a fit, cost of masking
-# make evaluate attacks: what a curious coordinator finds; and whether a test fails without each security check
+# make evaluate attacks: what a curious coordinator finds, with and without protection
 # make proto    generate the code of proto/ again
 
 PYTHON ?= python3
@@ -38,8 +38,8 @@ bench: .venv/installed-test
 	$(BIN)/python evaluation/performance/bench.py
 
 evaluate: .venv/installed-test
-	$(BIN)/python evaluation/security/search_transcript.py
 	$(BIN)/python evaluation/security/run_mutants.py
+	$(BIN)/python evaluation/security/search_transcript.py
 
 proto: .venv/installed-check
 	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. $(PROTO)
