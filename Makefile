@@ -38,6 +38,7 @@ bench: .venv/installed-test
 	$(BIN)/python evaluation/performance/bench.py
 
 evaluate: .venv/installed-test
+	$(BIN)/python evaluation/security/run_mutants.py
 	$(BIN)/python evaluation/security/search_transcript.py
 	$(BIN)/python evaluation/security/hostile.py
 

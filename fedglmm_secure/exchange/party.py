@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from fedglmm_secure.errors import LinkError, PeerError
+from fedglmm_secure.errors import InputError, LinkError, PeerError
 from fedglmm_secure.model.questions import Question
 from fedglmm_secure.securesum import Hello, JournalRecord, Relay, Site, SumReply
 from fedglmm_secure.study import Study
@@ -34,6 +34,7 @@ class Party:
         """``machine`` has not said hello yet; ``keep`` writes to the site's journal."""
         self._study, self._rows, self._machine, self._keep, self._say = study, rows, machine, keep, say
         self._question: Question | None = None
+        self._is_written = True
 
     def begin(self, records: Sequence[JournalRecord] = ()) -> SiteMessage:
         """The first message: a hello, or where this site was in the session of its journal's ``records``."""
@@ -46,6 +47,8 @@ class Party:
 
     def reply(self, message: Next | Relay | Wait | SendAgain | SayHello) -> SiteMessage:
         """What to send next. Raises whatever this site finds wrong; SessionOver when there is no such session."""
+        if not self._is_written:
+            raise InputError("this site's journal could not be written; make room on its disk and start it again")
         match message:
             case Next():
                 return self._take_question(message)
@@ -93,7 +96,9 @@ class Party:
     def _keep_record(self, record: JournalRecord | None) -> None:
         """Nothing leaves before this returns; None for what stands in the journal already."""
         if record is not None:
+            self._is_written = False  # until ``keep`` has returned: what it was to hold must not leave by another way
             self._keep(record)
+            self._is_written = True
 
     def _answer(self, question: Question | None) -> SumReply:
         if question is None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fedglmm_secure.errors import PeerError
+from fedglmm_secure.errors import InputError, PeerError
 from fedglmm_secure.exchange import SessionOver
 from fedglmm_secure.model import questions
 from fedglmm_secure.model.questions import MarginalDerivatives
@@ -65,6 +65,9 @@ class TestJournal:
         with pytest.raises(OSError, match="disk full"):
             made.run()
         assert len(left) == max(0, len(written) - 1)  # the offer is written down, and nothing leaves for it
+        for again in (made.send("a"), Wait()):
+            with pytest.raises(InputError, match="journal could not be written"):
+                site.party.reply(again)
 
     def test_an_answer_that_was_given_is_given_again_without_a_new_record(self, ward):
         made = ward()

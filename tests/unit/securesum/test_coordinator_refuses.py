@@ -186,6 +186,9 @@ class TestTerms:
             {"roster": tuple((f"{i:03}", i.to_bytes(32, "big")) for i in range(256))},
             {"study_digest": b""},
             {"minimum_sites": 1},
+            {"dropouts": -1},
+            {"on_dropout": "exclude"},
+            {"on_dropout": "ignore"},
             {"max_sums": 0},
         ],
     )

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fedglmm_secure.errors import PeerError, RefusalError
+from fedglmm_secure.errors import OwnRowsError, PeerError, RefusalError
+from fedglmm_secure.model.answers import Footing
 from fedglmm_secure.model.description import Description
 from fedglmm_secure.model.questions import (
     Describe,
@@ -18,7 +19,7 @@ from fedglmm_secure.model.questions import (
     WorkingDerivatives,
 )
 from fedglmm_secure.study import Study
-from fedglmm_secure.study.guard import check_question
+from fedglmm_secure.study.guard import check_footing, check_question
 
 STUDY = Study.from_dict(
     {
@@ -219,3 +220,22 @@ def test_where_sites_are_the_groups_the_roster_counts_them_before_the_first_answ
     data["variables"]["y"] = {"type": "numeric", "range": [0, 10]}
     with pytest.raises(RefusalError, match="3 groups are few beside 4 columns"):
         check_question(Study.from_dict(data, "gaussian.toml"), Describe(), 1, first=True)
+
+
+@pytest.mark.parametrize(
+    ("at", "sentence"),
+    [
+        (Footing(rows=2.9, rows_at_zero=40.0, weight=1.0, far=0.0), "few rows"),
+        (Footing(rows=40.0, rows_at_zero=40.0, weight=0.9e-5, far=0.0), "vanished weight"),
+        (Footing(rows=40.0, rows_at_zero=40.0, weight=1.0, far=0.051), "decided rows"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_sign_of_too_few_rows_is_enough(at: Footing, sentence: str) -> None:
+    with pytest.raises(OwnRowsError, match="rest on too few of this site's rows"):
+        check_footing(STUDY, at)
+
+
+def test_what_is_just_enough_is_answered() -> None:
+    check_footing(STUDY, Footing(rows=3.0, rows_at_zero=40.0, weight=1e-5, far=0.05))
+    check_footing(STUDY, Footing(rows=0.75, rows_at_zero=3.0, weight=1.0, far=0.0))  # a site of three rows
