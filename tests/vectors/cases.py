@@ -57,7 +57,8 @@ def canonical_cases() -> Iterator[Case]:
     fields = {
         "nothing": None, "true": True, "false": False, "no_bytes": b"", "no_text": "", "no_fields": [],
         "text_beyond_ascii": "Bürgerspital \U0001f3e5 e\u0301", "zero": 0, "negative_integer": -7,
-        "integer_of_512_bits": 2**511 + 1, "minus_zero": -0.0, "smallest_real": 5e-324, "largest_real": 1.7976931348623157e308,
+        "integer_of_512_bits": 2**511 + 1, "minus_zero": -0.0, "smallest_real": 5e-324,
+        "largest_real": 1.7976931348623157e308,
         "nested": [["a", []], [b"a", [0, 0.0, False, None]]],
     }  # fmt: skip
     for name, value in fields.items():
@@ -85,7 +86,8 @@ def canonical_cases() -> Iterator[Case]:
         "no_nodes": ({"marginal_derivatives": {**of_rows, "nodes": 0, "part": "PART_ALL"}}, "0 quadrature nodes"),
         "too_many_nodes": ({"held_out_likelihood": {"thetas": [], "nodes": 51, **lists}}, "51 quadrature nodes"),
         "theta_not_a_number": (
-            {"working_derivatives": {"theta": [real_text(math.nan)], **lists}}, "theta holds a number that is not finite"
+            {"working_derivatives": {"theta": [real_text(math.nan)], **lists}},
+            "theta holds a number that is not finite",
         ),
         "description_infinite": (
             {"working_derivatives": {"theta": theta, "columns": [], "description": [real_text(math.inf)]}},

@@ -84,7 +84,8 @@ FROM_COORDINATOR: Mapping[str, tuple[str, dict[str, Any]]] = {
     "relay_advertise": ("relay", relay("PHASE_ADVERTISE", "advertisement", ADVERTISEMENT, second(ADVERTISEMENT))),
     "relay_share": ("relay", relay("PHASE_SHARE", "parcel", parcel("1_UM", ""), parcel("2_IU", hexed("p", 784)))),
     "relay_contribute": (
-        "relay", relay("PHASE_CONTRIBUTE", "parcel", parcel("1_UM", "", CONTEXT), parcel("2_IU", hexed("p", 49), SESSION))
+        "relay",
+        relay("PHASE_CONTRIBUTE", "parcel", parcel("1_UM", "", CONTEXT), parcel("2_IU", hexed("p", 49), SESSION)),
     ),
     "relay_agree": ("relay", relay("PHASE_AGREE", "agreement", AGREEMENT, second(AGREEMENT))),
     "relay_commit": ("relay", relay("PHASE_COMMIT", "commitment", COMMITMENT, second(COMMITMENT))),
@@ -166,7 +167,9 @@ _COORDINATOR_CHANGES: _Changes = {
     "short_coordinator_nonce": (
         "next_with_offer", {"offer": {**OFFER, "coordinator_nonce": "00"}}, "coordinator nonce has 32 bytes"
     ),
-    "hellos_not_ascending": ("next_with_offer", {"offer": {**OFFER, "hellos": [second(HELLO), HELLO]}}, "ascending order"),
+    "hellos_not_ascending": (
+        "next_with_offer", {"offer": {**OFFER, "hellos": [second(HELLO), HELLO]}}, "in ascending order"
+    ),
     "no_hellos": ("next_with_offer", {"offer": {**OFFER, "hellos": []}}, "must be 1..255 different names"),
     "participant_twice": ("next_with_offer", {"request": {**REQUEST, "participants": ["a", "a"]}}, "different names"),
     "length_one": ("next_with_offer", {"request": {**REQUEST, "length": 1}}, "a sum of 1 numbers"),

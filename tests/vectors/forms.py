@@ -59,7 +59,7 @@ def field(tagged: list[Any]) -> object:
     raise ValueError(f"no field: {tagged}")
 
 
-def tagged(value: object) -> list[Any]:
+def tagged(value: object) -> list[Any]:  # noqa: PLR0911  one line a type
     """The other way round."""
     match value:
         case None:

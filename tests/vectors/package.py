@@ -22,13 +22,12 @@ from fedglmm_secure.securesum.messages import Opening
 from fedglmm_secure.securesum.paillier import sums as paillier_sums
 from fedglmm_secure.securesum.paillier.encryption import from_bytes
 from fedglmm_secure.securesum.paillier.keys import KeyShare, PublicKey
-from fedglmm_secure.securesum.protection import SumView
 from fedglmm_secure.securesum.sealed import EncryptionIdentity
 from fedglmm_secure.securesum.seed import Seed
-from fedglmm_secure.securesum.session import NO_SESSION, Session, open_offer
+from fedglmm_secure.securesum.session import Session, open_offer
 from fedglmm_secure.wire import codec, question
 from fedglmm_secure.wire.v1 import exchange_pb2 as pb
-from tests.vectors.forms import element_text, elements, field, real, real_text, tagged, whole_texts, wholes
+from tests.vectors.forms import field, real, real_text, whole_texts, wholes
 
 Given = Mapping[str, Any]
 CODECS: Mapping[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {

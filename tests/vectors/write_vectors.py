@@ -1,7 +1,7 @@
 """Write the vectors anew: ``python -m tests.vectors.write_vectors``. The same files every time.
 
 The results come from the package (``package.py``); the cases, and how each ``_bad_`` one must be refused, stand in
-``cases*.py`` and ``transcripts.py``. What the files hold is said in ``README.md``.
+``cases*.py`` and ``sessions.py``. What the files hold is said in ``README.md``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from fedglmm_secure.errors import FedglmmError
 from fedglmm_secure.securesum import labels
-from tests.vectors import cases, cases_messages, cases_paillier, cases_session, package
+from tests.vectors import cases, cases_messages, cases_paillier, cases_session, package, sessions
 from tests.vectors.cases import Case
 
 FOLDER = Path(__file__).parent
@@ -41,7 +41,8 @@ def vector(case: Case) -> dict[str, Any]:
     try:
         result = package.OPERATIONS[case.operation](case.given)
     except FedglmmError as error:
-        assert (type(error).__name__, case.sentence in str(error)) == (case.error, True), f"{case.name}: {error!r}"
+        if type(error).__name__ != case.error or case.sentence not in str(error):
+            raise AssertionError(f"{case.name} is refused otherwise than it must be") from error
         return {**head, "error": case.error, "sentence": case.sentence}
     assert not case.error, f"{case.name} is not refused"
     return {**head, "result": result}
@@ -55,7 +56,9 @@ def text(content: Mapping[str, Any]) -> str:
 
 def files() -> dict[str, str]:
     """The content of each file by its name."""
-    return {f"{topic}.json": text({"vectors": [vector(case) for case in made()]}) for topic, made in TOPICS.items()}
+    vectors = {topic: {"vectors": [vector(case) for case in made()]} for topic, made in TOPICS.items()}
+    transcripts = {name: made() for name, made in sessions.SESSIONS.items()}
+    return {f"{name}.json": text(content) for name, content in {**vectors, **transcripts}.items()}
 
 
 def main() -> None:

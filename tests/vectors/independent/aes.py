@@ -1,4 +1,4 @@
-"""AES-256 (FIPS 197) in counter mode (SP 800-38A) and in Galois/counter mode (SP 800-38D). Slow, and not for secrets."""
+"""AES-256 (FIPS 197) in counter mode (SP 800-38A) and Galois/counter mode (SP 800-38D). Slow, and not for secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the vectors ask, by name: each from the ``given`` of a vector to its ``result``, as ``README.md`` describes them."""
+"""What the vectors ask, by name: each from the ``given`` of a vector to its ``result`` (see ``README.md``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The session and what is signed: ``docs/protocol.md``, "Session and context", M1, M3, M4, P1, "When a site is lost"."""
+"""The session and what is signed: ``docs/protocol.md``, "Session and context", M1 to M4, P1, "When a site is lost"."""
 
 from __future__ import annotations
 
