@@ -26,7 +26,7 @@ from fedglmm_secure.wire.messages import Next, Ready
 from fedglmm_secure.wire.records import journal_line, read_journal, read_transcript, transcript_line
 from tests.property.mangling import VALID, mangle
 
-many = settings(max_examples=400, deadline=None, derandomize=True)
+many = settings(max_examples=200, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 2**32)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("\ud800"),
@@ -120,7 +120,11 @@ def test_mangled_transcript_lines(seed):
 @many
 @given(st.sampled_from(["site", "message", "time"]), JSON)
 def test_transcript_lines_with_anything_in_a_field(key, junk):
-    read_or_refused(json.dumps(json.loads(TRANSCRIPT) | {key: junk}) + "\n" + "[" * 100_000)
+    read_or_refused(json.dumps(json.loads(TRANSCRIPT) | {key: junk}))
+
+
+def test_nesting_without_end_in_a_transcript():
+    read_or_refused(TRANSCRIPT.decode() + "[" * 100_000)
 
 
 IDENTITIES = [identity.generate() for _ in range(3)]
@@ -164,7 +168,7 @@ def test_the_study_that_is_mangled_is_one():
     assert parsed(STUDY) is not None
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(SEEDS)
 def test_mangled_studies(seed):
     study = parsed(mangle(STUDY.encode(), Random(seed)).decode(errors="replace"))
@@ -215,7 +219,7 @@ def opened(data: bytes, study: Study) -> bool:
 def test_mangled_share_files(dealt):
     study, file = dealt
     assert opened(file, study)
-    for seed in range(400):
+    for seed in range(200):
         opened(mangle(file, Random(seed)), study)
 
 
@@ -325,7 +329,7 @@ def test_texts_of_a_store(store_path, place):
 
 def test_a_store_file_that_a_disk_damaged(store_path, tmp_path):
     whole = store_path.read_bytes()
-    for seed in range(60):
+    for seed in range(40):
         random, path = Random(seed), tmp_path / f"{seed}.sqlite"
         damage = bytearray(whole)
         for _ in range(random.choice([1, 10, 200])):

@@ -74,7 +74,9 @@ class Session:
         if not isinstance(received, Relay):
             message = Next(self.offer if received.number == 1 else None, received, Describe())
         data = codec.encode_coordinator(message)
+        session = site.session_id
         self.taken_by_sites += self._damaged(data, lambda sent: self._hand(site, sent))
+        self.taken_by_sites += site.session_id != session  # an offer was taken, the question with it was not
         step = self._hand(site, data) or site.answer(np.array(VALUES), ("first", "second"))
         self._to_coordinator(codec.encode_site(step.message))
 
