@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
@@ -20,6 +20,7 @@ import numpy as np
 from fedglmm_secure.errors import FedglmmError, InputError
 from fedglmm_secure.exchange.ledger import Opened, Standing
 from fedglmm_secure.securesum import Phase, SessionOffer, SumReply
+from fedglmm_secure.securesum.messages import SumMessage, check_ascending
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import codec, records
 
@@ -46,34 +47,39 @@ class Store:
         self._path = path
         self.sent: Counter[str] = Counter()
         """The bytes that each site has sent, kept with each sum."""
-        try:
-            self._database = sqlite3.connect(path, isolation_level=None)
-            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")  # two coordinators must not share one fit
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.executescript(_SCHEMA)
-            self._claim(study)
-        except sqlite3.Error as error:
-            raise InputError(f"{path}: cannot be used as a store ({error}); choose another --store") from None
+        with ExitStack() as undo:
+            try:
+                self._database = sqlite3.connect(path, isolation_level=None)
+                undo.callback(self._database.close)
+                self._database.execute("PRAGMA locking_mode = EXCLUSIVE")  # two coordinators must not share one fit
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute("PRAGMA synchronous = FULL")
+                self._database.executescript(_SCHEMA)
+                self._claim(study)
+            except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite may quote what is damaged
+                raise InputError(f"{path}: cannot be used as a store ({error}); choose another --store") from None
+            undo.pop_all()
 
     @property
     def result(self) -> str | None:
-        """The result of a fit that is done, None while it is not."""
-        content = self._fact("result")
-        return None if content is None else content.decode()
+        """The result of a fit that is done, None while it is not; InputError when the file is damaged."""
+        with self._reading():
+            content = self._fact("result")
+            return None if content is None else content.decode()
 
     @property
     def bytes_sent(self) -> Counter[str]:
-        """The bytes that each site had sent when a sum was opened last."""
-        content = self._fact("bytes")
-        return Counter(json.loads(content)) if content else Counter()
+        """The bytes that each site had sent when a sum was opened last; InputError when the file is damaged."""
+        with self._reading():
+            content = self._fact("bytes")
+            return Counter({str(site): int(size) for site, size in json.loads(content or b"{}").items()})
 
     def standing(self) -> Standing | None:
         """Where the session was, None before it was opened; InputError when the file is damaged."""
-        offer = self._fact("offer")
-        if offer is None:
-            return None
-        try:
+        with self._reading():
+            offer = self._fact("offer")
+            if offer is None:
+                return None
             sums = self._sums()
             messages = self._messages()
             current = len(sums) + 1
@@ -84,8 +90,6 @@ class Store:
                 records.offer_from_bytes(offer), sums, tuple(keys),
                 tuple(tuple(sent for sent in present if sent.phase is phase) for phase in phases),
             )  # fmt: skip
-        except (FedglmmError, ValueError, TypeError) as error:
-            raise InputError(f"{self._path}: is damaged ({error}); keep it, and begin again with another") from error
 
     def opened_session(self, offer: SessionOffer) -> None:
         """All sites are to join this session."""
@@ -133,13 +137,16 @@ class Store:
         if [row[0] for row in rows] != list(range(1, len(rows) + 1)):
             raise ValueError("a sum is missing")
         return tuple(
-            Opened(question, tuple(json.loads(participants)), tuple(json.loads(cohort)), np.frombuffer(total, "<f8"))
+            Opened(question, _names(participants), _names(cohort), np.frombuffer(total, "<f8"))
             for _, question, participants, cohort, total in rows
         )
 
     def _messages(self) -> list[SumReply]:
         rows = self._database.execute("SELECT content FROM messages ORDER BY number, rowid").fetchall()
-        return [cast("SumReply", codec.decode_site(content)) for (content,) in rows]
+        messages = [codec.decode_site(content) for (content,) in rows]
+        if not all(isinstance(message, SumMessage) for message in messages):
+            raise ValueError("a message is of no sum")
+        return cast("list[SumReply]", messages)
 
     def _fact(self, name: str) -> bytes | None:
         row = self._database.execute("SELECT content FROM facts WHERE name = ?", (name,)).fetchone()
@@ -147,6 +154,14 @@ class Store:
 
     def _write(self, name: str, content: bytes) -> None:
         self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, content))
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """InputError for whatever shows that the file is not as it was written."""
+        try:
+            yield
+        except (FedglmmError, ValueError, TypeError, AttributeError, RecursionError, sqlite3.Error) as error:
+            raise InputError(f"{self._path}: is damaged ({error}); keep it, and begin again with another") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -172,3 +187,10 @@ class Store:
     ) -> None:
         """Close the file."""
         self.close()
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Sites as they are kept; ValueError, TypeError, AttributeError or PeerError for anything else."""
+    names = tuple(json.loads(text))
+    check_ascending("sites of a sum", names)
+    return names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -33,9 +32,8 @@ from fedglmm_secure.study.schema import (
     Variable,
 )
 from fedglmm_secure.study.split import DividableDesign, split
+from fedglmm_secure.study.toml import read_toml
 
-MAX_BYTES = 1_000_000
-"""255 certificates and keys are well below 1 MB; what is larger is not a study."""
 BYTE_ORDER_MARK = "\ufeff"
 """What some editors of Windows put before a text; it means nothing in UTF-8."""
 
@@ -79,12 +77,10 @@ class Study(Table):
     @classmethod
     def parse(cls, text: str, source: str) -> Study:
         """The study in the TOML ``text`` of the file ``source``; InputError names file, key and remedy."""
-        if len(text) > MAX_BYTES:
-            raise InputError(f"{source}: is too large for a study file; check that it is the right file")
         try:
-            data = tomllib.loads(text.removeprefix(BYTE_ORDER_MARK))
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise InputError(f"{source}: is not valid TOML: {error}; correct that line") from None
+            data = read_toml(text.removeprefix(BYTE_ORDER_MARK))
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
         return cls.from_dict(data, source)
 
     @classmethod

@@ -24,6 +24,7 @@ from fedglmm_secure.wire.messages import (
     Wait,
 )
 from fedglmm_secure.wire.question import question_from_pb, question_to_pb
+from fedglmm_secure.wire.scan import check_fields
 from fedglmm_secure.wire.v1 import exchange_pb2 as pb
 
 METHOD = f"/{pb.DESCRIPTOR.services_by_name['Coordinator'].full_name}/Exchange"
@@ -118,6 +119,7 @@ def decode_coordinator(data: bytes) -> CoordinatorMessage:
 def _parse(message: Message, data: bytes) -> None:
     if len(data) > MAX_MESSAGE_BYTES:
         raise PeerError(f"a message of {len(data)} bytes is larger than {MAX_MESSAGE_BYTES} bytes")
+    check_fields(data, message)
     try:
         message.ParseFromString(data)
     except DecodeError as error:

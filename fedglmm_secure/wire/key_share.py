@@ -7,8 +7,6 @@ order, whose length and places the secret depends on. The model may change witho
 from __future__ import annotations
 
 import base64
-import binascii
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,6 +18,7 @@ from fedglmm_secure.securesum import labels, paillier
 from fedglmm_secure.securesum.paillier.keys import KeyShare, Randomness
 from fedglmm_secure.securesum.sealed import seal
 from fedglmm_secure.study import Study
+from fedglmm_secure.study.toml import read_toml
 from fedglmm_secure.wire.identity import ENCRYPTION_KEY, Identity
 
 FORMAT = "fedglmm-share/1"
@@ -91,7 +90,7 @@ def open_share(data: bytes, own: Identity, study: Study) -> KeyShare:
     try:
         sealed = base64.b64decode("".join(fields["sealed"].split()), validate=True)
         content = own.encryption.open(sealed, labels.KEY_SHARE, binding, name)
-    except (InputError, binascii.Error) as error:  # (5)
+    except (InputError, ValueError) as error:  # (5)
         raise InputError("is damaged; have the dealer send it again, or deal the key again") from error
     place = [site for site, _ in roster].index(name) + 1
     return KeyShare(place, int.from_bytes(content, "big"))
@@ -111,8 +110,8 @@ def _binding(study: Study) -> bytes:
 def _parse(data: bytes) -> dict[str, str]:
     """The fields of a share file, all of them text; InputError for any other file."""
     try:
-        fields = tomllib.loads(data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
+        fields = read_toml(data.decode())
+    except (UnicodeDecodeError, InputError):
         fields = {}
     wanted = ("format", "study", "site", "dealing", "sealed")
     if fields.get("format") != FORMAT or not all(isinstance(fields.get(name), str) for name in wanted):

@@ -14,6 +14,9 @@ MAX_RESULT_BYTES = 8 * 2**20
 MAX_ENTRIES = 4096
 """Entries of theta, columns, description, or thetas of one question: a study has at most 300 columns."""
 
+MAX_FIELDS = 2**15
+"""Fields of one message, those of messages within it included: a relay of 255 advertisements has 9,700."""
+
 MAX_NODES = 50
 """Quadrature nodes of one question."""
 

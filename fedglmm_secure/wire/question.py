@@ -20,6 +20,7 @@ from fedglmm_secure.model.questions import (
     Question,
     WorkingDerivatives,
 )
+from fedglmm_secure.securesum.messages import MAX_QUESTION_BYTES
 from fedglmm_secure.wire.limits import MAX_ENTRIES, MAX_NODES
 from fedglmm_secure.wire.v1 import exchange_pb2 as pb
 
@@ -61,7 +62,9 @@ def question_to_pb(question: Question) -> pb.Question:
 
 
 def question_from_pb(message: pb.Question) -> Question:
-    """The question of a protobuf message; PeerError when it is unknown or a number in it is not finite."""
+    """The question of a protobuf message; PeerError when it is unknown, too large, or a number is not finite."""
+    if 2 * message.ByteSize() > MAX_QUESTION_BYTES:  # its canonical bytes are at least twice as many
+        raise PeerError(f"the coordinator's question is larger than {MAX_QUESTION_BYTES} bytes")
     match message.WhichOneof("content"):
         case "describe":
             return Describe()

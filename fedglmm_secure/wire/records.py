@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from google.protobuf.message import DecodeError
 
@@ -14,6 +14,11 @@ from fedglmm_secure.securesum.messages import Hello, JournalRecord, Relay, Sessi
 from fedglmm_secure.wire import codec, sums
 from fedglmm_secure.wire.messages import Ready, Refusal
 from fedglmm_secure.wire.v1 import exchange_pb2 as pb
+
+T = TypeVar("T")
+
+_DAMAGE = (ValueError, KeyError, TypeError, RecursionError)
+"""What reading JSON raises, and looking in it for what is not there."""
 
 
 def journal_line(record: JournalRecord) -> bytes:
@@ -35,7 +40,7 @@ def read_journal(content: bytes, source: str) -> tuple[JournalRecord, ...]:
     *lines, _torn = content.split(b"\n")
     try:
         return tuple(map(_journal_record, lines))
-    except (ValueError, KeyError, TypeError, DecodeError, FedglmmError) as error:
+    except (*_DAMAGE, DecodeError, FedglmmError) as error:
         raise InputError(f"{source}: is damaged; keep it, and join with another --out folder") from error
 
 
@@ -58,10 +63,14 @@ def transcript_line(time: float, site: str, message: bytes) -> str:
 
 
 def read_transcript(text: str) -> Iterator[tuple[str, bytes]]:
-    """Site and bytes of each message of a transcript."""
-    for line in text.splitlines():
-        fields = json.loads(line)
-        yield fields["site"], base64.b64decode(fields["message"])
+    """Site and bytes of each message of a transcript; InputError for a line that ``transcript_line`` does not write."""
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            fields = json.loads(line)
+            site, message = _typed(fields["site"], str), base64.b64decode(fields["message"], validate=True)
+        except _DAMAGE as error:
+            raise InputError(f"the transcript is damaged in line {number}; use one that is whole") from error
+        yield site, message
 
 
 def _received_fields(received: SessionOffer | SumRequest | Relay) -> dict[str, object]:
@@ -85,18 +94,32 @@ def _received(fields: dict[str, Any]) -> SessionOffer | SumRequest | Relay:
         return offer_from_bytes(base64.b64decode(fields["offer"]))
     if "relay" in fields:
         return sums.relay_from_pb(pb.Relay.FromString(base64.b64decode(fields["relay"])))
-    question, participants = base64.b64decode(fields["question"]), tuple(fields["participants"])
-    return SumRequest(bytes.fromhex(fields["session"]), fields["sum"], participants, question, fields["length"])
+    return SumRequest(
+        bytes.fromhex(fields["session"]),
+        _typed(fields["sum"], int),
+        tuple(_typed(name, str) for name in _typed(fields["participants"], list)),
+        base64.b64decode(fields["question"]),
+        _typed(fields["length"], int),
+    )
 
 
 def _journal_record(line: bytes) -> JournalRecord:
     fields = json.loads(line)
-    made = tuple(codec.decode_site(base64.b64decode(text)) for text in fields["made"])
+    made = tuple(codec.decode_site(base64.b64decode(text)) for text in _typed(fields["made"], list))
     if any(isinstance(message, Hello | Ready | Refusal) for message in made):
         raise ValueError("no message of a sum")
     return JournalRecord(
         bytes.fromhex(fields["context"]), _received(fields["received"]), cast("tuple[SumReply, ...]", made)
     )
+
+
+def _typed(value: object, kind: type[T]) -> T:
+    """``value``, if it is of that kind and, if text, can be written; ValueError for any other."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"no {kind.__name__}")
+    if isinstance(value, str):
+        value.encode()
+    return value
 
 
 def _text(content: bytes) -> str:

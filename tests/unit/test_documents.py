@@ -153,6 +153,7 @@ def test_limits_are_those_of_the_code() -> None:
     assert f"| nodes on the wire | 1 to {limits.MAX_NODES} |" in PROTOCOL
     assert f"| entries of theta, columns, description or thetas | {limits.MAX_ENTRIES} |" in PROTOCOL
     assert f"| message | {limits.MAX_MESSAGE_BYTES // 2**20} MiB |" in PROTOCOL
+    assert f"| fields of a message, with those of messages in it | {limits.MAX_FIELDS} |" in PROTOCOL
     assert f"| result | {limits.MAX_RESULT_BYTES // 2**20} MiB |" in PROTOCOL
     assert f"| sentence | {limits.MAX_SENTENCE_BYTES} bytes |" in PROTOCOL
     assert f"| poll | {limits.POLL_SECONDS:g} s |" in PROTOCOL
