@@ -14,10 +14,11 @@ from fedglmm_secure.model.questions import (
     WorkingDerivatives,
 )
 from fedglmm_secure.rehearsal import rehearse_in_memory
-from fedglmm_secure.securesum.messages import Contribution
-from fedglmm_secure.securesum.protection import PROTECTIONS as PROTOCOLS
+from fedglmm_secure.securesum.messages import Advertisement, Contribution, Hello, KeyShares
+from fedglmm_secure.securesum.protocols import PROTECTIONS as PROTOCOLS
 from fedglmm_secure.study.guard import check_question
 from fedglmm_secure.wire.codec import decode_site
+from fedglmm_secure.wire.messages import Ready
 from fedglmm_secure.wire.terms import max_sums
 from fedglmm_site.questions import PROTECTIONS, possible_questions
 
@@ -93,8 +94,26 @@ def test_no_contribution_of_a_real_fit_is_longer_than_listed_or_holds_other_numb
     contributions = [(data, message) for data, message in sent if isinstance(message, Contribution)]
     assert len(contributions) == len(kinds) > 4
     for kind, (data, message) in zip(kinds, contributions, strict=True):
-        assert len(message.vector) == PROTECTIONS["masking"].size(len(listed[kind].names))
+        assert len(message.vector) == 16 * len(listed[kind].names)
         assert listed[kind].bytes - 2 <= len(data) <= listed[kind].bytes  # a small sum number takes less
+
+
+@pytest.mark.parametrize(("protocol", "dropouts"), [("masking", 1), ("paillier", 0)])
+def test_every_message_of_a_sum_is_counted(study, data_of_all, protocol, dropouts):
+    """All that a site sends in a sum, the keys of a batch apart."""
+    data = study.model_dump()
+    data["security"] |= {"dropouts": dropouts}
+    given = type(study).from_dict(data, "test")
+    rehearsal = rehearse_in_memory(given, data_of_all, protocol=protocol)
+    kinds = [row.question for row in rehearsal.result.trace]
+    listed = {entry.kind: entry for entry in possible_questions(rehearsal.study, "1_UM")}
+    sizes = dict.fromkeys(range(1, len(kinds) + 1), 0)
+    for site, content in rehearsal.transcript:
+        message = decode_site(content)
+        if site == "1_UM" and not isinstance(message, Hello | Advertisement | KeyShares | Ready):
+            sizes[message.number] += len(content)
+    for number, size in sizes.items():
+        assert listed[kinds[number - 1]].bytes - 6 <= size <= listed[kinds[number - 1]].bytes
 
 
 def test_every_protocol_has_its_words():
