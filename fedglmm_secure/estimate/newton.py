@@ -88,7 +88,7 @@ def maximise(
     Raises FitError when an estimate runs away or ``max_rounds`` evaluations did not suffice.
     """
     description = tuple(start.description.vector().tolist())
-    search = Search(theta, Pattern(objective.layout.blocks), objective.scale_position)
+    search = Search(theta, Pattern(objective.layout.blocks), start.description.groups, objective.scale_position)
     best: Derivatives | None = None
     for _ in range(asked.max_rounds):
         question = MarginalDerivatives(
