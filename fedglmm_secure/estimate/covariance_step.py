@@ -1,6 +1,6 @@
 """A step for several random terms: to the top of a quadratic model in Sigma, within the covariance matrices.
 
-The model is Newton's, made longer where a variance is to grow; its top is found in tau, where every point is a
+The model is Newton's, its step lengthened where a variance is to grow; its top is found in tau, where every point is a
 covariance matrix (docs/mathematics.md, section 4). No sum is needed for any of it.
 """
 
@@ -28,11 +28,12 @@ TOP = 1e-18
 def covariance_step(chart: Chart, theta: Vector, at: Derivatives, groups: float, radius: float) -> Step | None:
     """The step from ``theta``, at most ``radius`` long, to the top of the model; None if none is found.
 
-    ``at`` holds the derivatives in theta, and ``groups`` is their number.
+    ``at`` holds the derivatives in theta, and ``groups`` is their number. The lengthened model counts only where its
+    top lies within the radius.
     """
     model = chart.from_theta(theta, at)
-    longer = lengthened(chart, theta, model, groups)
-    return climb(chart, theta, longer, radius) or climb(chart, theta, model, radius)
+    step = climb(chart, theta, lengthened(chart, theta, model, groups), radius)
+    return step if step and not step.bounded else climb(chart, theta, model, radius)
 
 
 def climb(chart: Chart, theta: Vector, model: Derivatives, radius: float) -> Step | None:

@@ -17,7 +17,6 @@ from fedglmm_secure.estimate.result import (
     StudyName,
 )
 from fedglmm_secure.estimate.start import Start
-from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.design import Layout
 from fedglmm_secure.study import Study
 
@@ -96,7 +95,7 @@ def _fixed_effects(names: list[str], estimates: Estimates, freedom: int | None) 
 def _random_effects(layout: Layout, estimates: Estimates) -> tuple[RandomEffect, ...]:
     if not layout.terms:
         return ()
-    random = estimates.random_effects(Pattern(layout.blocks))
+    random = estimates.random_effects(layout)
     errors = [None] * len(layout.terms) if estimates.singular else random.errors.tolist()
     correlation = tuple(map(tuple, random.correlation.tolist()))
     return (RandomEffect(layout.group, layout.terms, tuple(random.sd.tolist()), tuple(errors), correlation),)
