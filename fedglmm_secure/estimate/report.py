@@ -108,15 +108,18 @@ def _ratio(effect: FixedEffect) -> Ratio:
 
 
 def _warnings(start: Start, estimates: Estimates, layout: Layout, penalty: float) -> tuple[str, ...]:
+    stand_ins = {stand_in.reference: stand_in for stand_in in start.stand_ins}
     warnings = [
-        f"no row of the pooled data has {level}; if it is the reference, coefficients are relative to another level"
+        f"no row of the pooled data has {level}"
+        + (f", the reference level; {stand_ins[level].level} takes its place" if level in stand_ins else "")
         for level, count in zip(layout.levels, start.description.level_counts.tolist(), strict=True)
         if round(count) == 0
     ]
-    if start.dropped_columns:
+    explained = {layout.columns[i] for stand_in in start.stand_ins for i in stand_in.columns}
+    if dropped := [name for name in start.dropped_columns if name not in explained]:
         warnings.append(
             "fixed-effect model matrix is rank deficient: dropped "
-            + ", ".join(start.dropped_columns)
+            + ", ".join(dropped)
             + ", which the columns before determine, or which hardly varies within its declared range"
         )
     if estimates.singular:

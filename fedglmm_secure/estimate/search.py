@@ -9,7 +9,7 @@ import numpy as np
 
 from fedglmm_secure.estimate.chart import Chart
 from fedglmm_secure.estimate.covariance_step import covariance_step
-from fedglmm_secure.estimate.trust_region import Step, Tensor, bend, follow, propose
+from fedglmm_secure.estimate.trust_region import Step, Tensor, bend, decrement, follow, propose
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.ring import Vector
@@ -93,8 +93,7 @@ class Search:
                 self._learn(here)
             moved = float(np.linalg.norm((self.trial - self.theta)[: self._first]))
         self.theta, self.at = self.trial, here
-        smallest = float(np.linalg.eigvalsh(-here.hessian)[0])
-        self.decrement = propose(here.gradient, here.hessian, np.inf).predicted if smallest > 0.0 else np.inf
+        self.decrement = decrement(here.gradient, here.hessian)
         in_beta = float(np.linalg.eigvalsh(-here.hessian[: self._first, : self._first])[0])
         self.history.append(Point(self.decrement, in_beta, self.theta, moved))
         return True

@@ -77,6 +77,33 @@ def test_a_column_constant_at_one_site_is_estimated_from_the_others() -> None:
     assert estimates(federated) == pytest.approx(estimates(pooled), rel=1e-8)
 
 
+@pytest.mark.parametrize("formula", ["y ~ rx + x1 + (1 | g)", "y ~ x1 * rx + x2 + (1 | g)"])
+@pytest.mark.parametrize("family", ["binomial", "gaussian"])
+def test_a_reference_level_that_no_row_has_gives_its_place_to_the_next(formula: str, family: str) -> None:
+    """As R's droplevels: coefficients are those of a study that never declared it."""
+    frame = data()
+    frame["rx"] = np.where(np.arange(600) % 3 == 0, "low", np.where(np.arange(600) % 5 == 0, "mid", "high"))
+    if family == "gaussian":
+        frame["y"] = frame["eta"] + np.random.default_rng(3).normal(size=600)
+
+    def given(levels: list[str]) -> Study:
+        content = study(formula.replace("rx", "x2"), family=family).model_dump()
+        content["model"]["formula"] = formula
+        content["variables"] |= {"rx": {"type": "categorical", "levels": levels}}
+        if "x2" not in formula:
+            del content["variables"]["x2"]
+        return Study.from_dict(content, "levels.toml")
+
+    result = fit(given(["none", "low", "mid", "high"]), frame)
+    assert result.warnings == (
+        "no row of the pooled data has rx = none, the reference level; rx = low takes its place",
+    )
+    assert estimates(result) == pytest.approx(estimates(fit(given(["low", "mid", "high"]), frame)), rel=1e-7)
+    other = fit(given(["low", "mid", "none", "high"]), frame)
+    assert other.warnings[0] == "no row of the pooled data has rx = none"
+    assert "dropped rx[T.none]" in other.warnings[1]
+
+
 def test_a_column_constant_everywhere_is_dropped() -> None:
     frame = data()
     frame["x2"] = 2.5
