@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from scipy.stats import chi2
 
 from fedglmm_secure.errors import InputError
-
-Result = dict[str, Any]
+from fedglmm_secure.estimate.nesting import Result, is_nested
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,13 @@ def compare_results(first: Result, second: Result) -> Comparison:
     """
     smaller, larger = sorted((first, second), key=lambda fit: int(fit["n_parameters"]))
     _check_comparable(smaller, larger)  # (1)
-    _check_nested(smaller, larger)  # (2)
+    if not is_nested(smaller, larger):  # (2)
+        raise InputError("neither model is nested in the other; the larger one must hold every effect of the smaller")
     degrees = larger["n_parameters"] - smaller["n_parameters"]
     statistic = max(2.0 * (larger["log_likelihood"] - smaller["log_likelihood"]), 0.0)
-    added = _terms(larger) - _terms(smaller)
-    on_boundary = len(added) == 1
-    if len(added) > 1:
+    added = _random_terms(larger) - _random_terms(smaller)
+    on_boundary = added == 1
+    if added > 1:
         raise InputError("the fits differ by more than one random term; compare models that differ by one at a time")
     p_value = float(chi2.sf(statistic, degrees))
     if on_boundary:  # (3)
@@ -68,12 +67,5 @@ def _check_comparable(smaller: Result, larger: Result) -> None:
         raise InputError("the fits have the same number of parameters; neither is nested in the other")
 
 
-def _check_nested(smaller: Result, larger: Result) -> None:
-    response = [fit["model"]["formula"].partition("~")[0].strip() for fit in (smaller, larger)]
-    names = [{effect["name"] for effect in fit["fixed_effects"]} for fit in (smaller, larger)]
-    if response[0] != response[1] or not names[0] <= names[1] or not _terms(smaller) <= _terms(larger):
-        raise InputError("neither model is nested in the other; the larger one must hold every effect of the smaller")
-
-
-def _terms(fit: Result) -> set[tuple[str, str]]:
-    return {(effect["group"], term) for effect in fit["random_effects"] for term in effect["terms"]}
+def _random_terms(fit: Result) -> int:
+    return sum(len(effect["terms"]) for effect in fit["random_effects"])

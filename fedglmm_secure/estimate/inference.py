@@ -10,7 +10,7 @@ from scipy.stats import norm, t
 from fedglmm_secure.estimate.objective import Objective
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
-from fedglmm_secure.model.design import Matrix
+from fedglmm_secure.model.design import Layout, Matrix
 from fedglmm_secure.ring import Vector
 
 CONFIDENCE = 0.95
@@ -20,7 +20,7 @@ SINGULAR = 1e-4
 
 @dataclass(frozen=True)
 class Estimates:
-    """Parameters in the units of the table: beta, tau and, where there is one, the residual scale phi.
+    """Parameters in the units of the table: beta, tau (of Design's z) and, where there is one, the residual scale phi.
 
     ``covariance`` has the order (beta, tau, phi): the inverse of the full negative Hessian, as glmmTMB's.
     """
@@ -41,15 +41,19 @@ class Estimates:
         phi = None if self.phi is None else self.phi * float(np.sqrt(inflation))
         return replace(self, phi=phi, covariance=self.covariance * inflation)
 
-    def random_effects(self, pattern: Pattern) -> RandomCovariance:
-        """Standard deviations of the random terms, with standard errors by the delta method, and correlations."""
-        Lambda = pattern.factor(self.tau)
-        covariance = Lambda @ Lambda.T
+    def random_effects(self, layout: Layout) -> RandomCovariance:
+        """Standard deviations of the random terms, with standard errors by the delta method, and correlations.
+
+        A row of T Lambda, T being ``Layout.z_to_table``, has the length sd, and T_ai (T Lambda)_ab / sd_a is the
+        derivative of sd_a in Lambda_ib.
+        """
+        pattern, T = Pattern(layout.blocks), layout.z_to_table
+        root = T @ pattern.factor(self.tau)
+        covariance = root @ root.T
         sd = np.sqrt(np.diag(covariance))
         safe = np.where(sd > 0.0, sd, 1.0)
-        rows, _ = pattern.entries
-        jacobian = np.zeros((pattern.q, pattern.size))
-        jacobian[rows, np.arange(pattern.size)] = self.tau / safe[rows]
+        rows, columns = pattern.entries
+        jacobian = T[:, rows] * root[:, columns] / safe[:, None]
         first = len(self.beta)
         of_tau = self.covariance[first : first + pattern.size, first : first + pattern.size]
         errors = np.sqrt(np.diag(jacobian @ of_tau @ jacobian.T))

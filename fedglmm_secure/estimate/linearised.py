@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from fedglmm_secure.errors import FitError
-from fedglmm_secure.estimate.newton import Asked, Maximum, Trace
+from fedglmm_secure.estimate.newton import Asked, Maximum, Trace, separation
 from fedglmm_secure.estimate.objective import Objective
+from fedglmm_secure.estimate.search import DISTANCE_TOLERANCE
 from fedglmm_secure.estimate.start import Start
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
@@ -18,35 +20,108 @@ from fedglmm_secure.ring import Vector
 
 LONGEST_STEP = 2.0
 """In standardised parameters."""
+LEAST_START = 0.1
+"""Of a standard deviation relative to the residual scale: at 0 it has no slope, and the rounds would leave it there."""
+WORSE = 2.0
+MOST_HALVED = 3
+RUNAWAY_MOVES = 6
 
 
 def fixed_point(objective: Objective, start: Start, asked: Asked, trace: Trace) -> Generator[Question, Vector, Maximum]:
     """Solve gradient(theta; linearised at theta) = 0 for theta = (beta, psi, tau).
 
-    Each round linearises anew, at theta itself, and takes one Newton step of the linear mixed model: no objective is
-    being maximised, so there is nothing to accept or reject. The rounds converge linearly. Converged when the step is
-    below the root of 2 ``tolerance`` standard errors, as elsewhere. Raises FitError after ``max_rounds``.
+    Each round linearises anew, at theta itself, and takes one Newton step of the linear mixed model. No objective is
+    being maximised; a step after which the decrement is more than ``WORSE`` times what it was is halved, up to
+    ``MOST_HALVED`` times. The rounds converge linearly. Converged when the step is below 1e-8 standard errors, or below
+    the root of 2 ``tolerance`` and no longer shrinking: what is left is then the rounding of the sums. Raises FitError
+    when an estimate runs away, or after ``max_rounds``.
     """
     p, pattern = len(start.units.columns), Pattern(objective.layout.blocks)
-    theta = np.concatenate([start.theta[:p], [1.0], start.theta[p:]])
+    tau = start.theta[p:].copy()
+    tau[pattern.diagonal] = np.maximum(tau[pattern.diagonal], LEAST_START)
+    theta: Vector = np.concatenate([start.theta[:p], [1.0], tau])
+    step: Vector = np.zeros_like(theta)
+    halved = 0
     description = tuple(start.description.vector().tolist())
+    course = Course(p)
     for _ in range(asked.max_rounds):
-        question = WorkingDerivatives(tuple(theta.tolist()), start.units.columns, description)
+        trial = _trial(theta, step, p, pattern)
+        question = WorkingDerivatives(tuple(trial.tolist()), start.units.columns, description)
         total = yield question
         here = Derivatives.unpack(total, len(theta))
-        step = np.linalg.solve(_negative_definite(here.hessian), -here.gradient)
-        decrement = abs(float(step @ here.gradient)) / 2.0
+        newton: Vector = np.asarray(np.linalg.solve(_negative_definite(here.hessian), -here.gradient))
+        decrement = abs(float(newton @ here.gradient)) / 2.0
         trace.record(question, total, None, decrement)
-        if decrement <= asked.tolerance:
+        if course.worse(decrement) and halved < MOST_HALVED:
+            step, halved = 0.5 * step, halved + 1
+            continue
+        theta = trial
+        course.add(theta, here, decrement)
+        if course.converged(asked.tolerance):
             return Maximum(objective, theta, here, here)
-        step *= min(1.0, LONGEST_STEP / float(np.linalg.norm(step)))
-        theta = theta + step
-        theta[p] = max(theta[p], 0.1 * (theta[p] - step[p]))
-        theta[p + 1 :] = pattern.with_positive_diagonal(theta[p + 1 :])
+        if course.runs_away():
+            raise separation(objective, course.moves[-1])
+        step, halved = newton * min(1.0, LONGEST_STEP / float(np.linalg.norm(newton))), 0
     raise FitError(
         f"penalised quasi-likelihood did not converge in {asked.max_rounds} rounds; raise model.max_rounds, or use "
         'method = "laplace", which maximises a likelihood'
     )
+
+
+def _trial(theta: Vector, step: Vector, p: int, pattern: Pattern) -> Vector:
+    """theta + step, with psi at most nine tenths of the way to 0 and Lambda's diagonal non-negative."""
+    result = theta + step
+    result[p] = max(result[p], 0.1 * theta[p])
+    result[p + 1 :] = pattern.with_positive_diagonal(result[p + 1 :])
+    return result
+
+
+@dataclass
+class Course:
+    """The accepted rounds: the decrements, how far beta went in each, and the weights' curvature along that way."""
+
+    columns: int
+    decrements: list[float] = field(default_factory=list)
+    moves: list[Vector] = field(default_factory=list)
+    curvatures: list[float] = field(default_factory=list)
+    _last: Vector | None = None
+
+    def add(self, theta: Vector, here: Derivatives, decrement: float) -> None:
+        """One round; beta / psi are the model's own fixed effects."""
+        p, beta = self.columns, theta[: self.columns] / theta[self.columns]
+        self.decrements.append(decrement)
+        if self._last is not None:
+            move = beta - self._last
+            self.moves.append(move)
+            length = max(float(np.linalg.norm(move)), 1e-300)
+            self.curvatures.append(-float(move @ here.hessian[:p, :p] @ move) / length**2)
+        self._last = beta
+
+    def worse(self, decrement: float) -> bool:
+        """Whether this is further from the end than the last accepted round was."""
+        return bool(self.decrements) and decrement > WORSE * self.decrements[-1]
+
+    def converged(self, tolerance: float) -> bool:
+        """Whether the step is as short as it will be."""
+        last = self.decrements[-1]
+        stalled = len(self.decrements) > 1 and last > 0.5 * self.decrements[-2]
+        return last <= DISTANCE_TOLERANCE**2 / 2.0 or (last <= tolerance and stalled)
+
+    def runs_away(self) -> bool:
+        """Whether beta goes on in one direction, by steps that shorten less and less, while the curvature there falls.
+
+        Where rounds converge, each step is about the same share of the one before.
+        """
+        if len(self.moves) < RUNAWAY_MOVES:
+            return False
+        moves, curvatures = self.moves[-RUNAWAY_MOVES:], self.curvatures[-RUNAWAY_MOVES:]
+        lengths = [float(np.linalg.norm(move)) for move in moves]
+        return lengths[-1] > 0.8 * lengths[-2] and all(
+            lengths[i] > 0.6 * lengths[i - 1]
+            and float(moves[i - 1] @ moves[i]) > 0.9 * lengths[i - 1] * lengths[i]
+            and curvatures[i] < 0.85 * curvatures[i - 1]
+            for i in range(1, RUNAWAY_MOVES)
+        )
 
 
 def _negative_definite(hessian: Matrix) -> Matrix:

@@ -23,6 +23,8 @@ from fedglmm_secure.model.design import Layout
 from fedglmm_secure.model.questions import ALL, Describe, MarginalDerivatives, Question, tau_names
 from fedglmm_secure.ring import Vector
 
+MOVING = 0.3
+"""Share of the largest movement from which a column takes part in a separation."""
 LARGEST_PARAMETER = 1e5
 """In standardised units."""
 
@@ -88,7 +90,7 @@ def maximise(
     Raises FitError when an estimate runs away or ``max_rounds`` evaluations did not suffice.
     """
     description = tuple(start.description.vector().tolist())
-    search = Search(theta, Pattern(objective.layout.blocks), objective.scale_position)
+    search = Search(theta, Pattern(objective.layout.blocks), start.description.groups, objective.scale_position)
     best: Derivatives | None = None
     for _ in range(asked.max_rounds):
         question = MarginalDerivatives(
@@ -102,7 +104,7 @@ def maximise(
         if search.converged(asked.tolerance):  # (3)
             return Maximum(objective, search.theta, best, search.at)
         if search.runs_away():  # (4)
-            raise _separation(objective, search)
+            raise separation(objective, search.recent_move)
         search.step()  # (5)
         _check_range(objective, search.trial)
     raise FitError(
@@ -121,16 +123,21 @@ def _check_range(objective: Objective, trial: Vector) -> None:
         )
 
 
-def _separation(objective: Objective, search: Search) -> FitError:
-    columns = objective.units.columns
-    moved = np.abs(search.recent_move)[: len(columns)]
+def separation(objective: Objective, move: Vector) -> FitError:
+    """The error for estimates on their way to infinity, of which ``move`` (standardised, beta first) is a part.
+
+    It names the columns that move most. The intercept moves with any of them; it is to blame only where none does.
+    """
+    columns, intercept = objective.units.columns, objective.units.intercept
+    moved = np.abs(move)[: len(columns)]
+    others = np.where([column == intercept for column in columns], 0.0, moved)
+    if others.max() < MOVING * moved.max():
+        return FitError("the outcome is the same in every row, or nearly: there is nothing to estimate")
     names = [
         objective.layout.columns[column]
-        for column, distance in zip(columns, moved, strict=True)
-        if distance > 0.3 * moved.max()
+        for column, far in zip(columns, others > MOVING * others.max(), strict=True)
+        if far
     ]
-    if names == ["Intercept"]:
-        return FitError("the outcome is the same in every row, or nearly: there is nothing to estimate")
     return FitError(
         f"the estimate of {', '.join(names)} grows without limit: these columns separate the outcome's levels "
         "(perfectly predict it in some rows); leave them out, merge rare levels, or set model.penalty"

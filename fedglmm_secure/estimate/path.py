@@ -12,7 +12,6 @@ from fedglmm_secure.estimate.newton import Maximum, Trace, maximise
 from fedglmm_secure.estimate.objective import Objective
 from fedglmm_secure.estimate.result import PathPoint
 from fedglmm_secure.estimate.start import Start
-from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.questions import ALL, TRAINING, HeldOutLikelihood, Question
 from fedglmm_secure.ring import Vector
 from fedglmm_secure.study import Study
@@ -92,7 +91,7 @@ def _point(penalty: float, fit: Maximum, rows: float, held_out: float | None) ->
         bic=deviance + float(np.log(rows)) * effective,
         validation_log_likelihood=held_out,
         estimates=dict(zip(names, estimates.beta.tolist(), strict=False)),
-        std_dev=tuple(estimates.random_effects(Pattern(layout.blocks)).sd.tolist()),
+        std_dev=tuple(estimates.random_effects(layout).sd.tolist()),
     )
 
 

@@ -17,7 +17,6 @@ from fedglmm_secure.estimate.result import (
     StudyName,
 )
 from fedglmm_secure.estimate.start import Start
-from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.design import Layout
 from fedglmm_secure.study import Study
 
@@ -96,7 +95,7 @@ def _fixed_effects(names: list[str], estimates: Estimates, freedom: int | None) 
 def _random_effects(layout: Layout, estimates: Estimates) -> tuple[RandomEffect, ...]:
     if not layout.terms:
         return ()
-    random = estimates.random_effects(Pattern(layout.blocks))
+    random = estimates.random_effects(layout)
     errors = [None] * len(layout.terms) if estimates.singular else random.errors.tolist()
     correlation = tuple(map(tuple, random.correlation.tolist()))
     return (RandomEffect(layout.group, layout.terms, tuple(random.sd.tolist()), tuple(errors), correlation),)
@@ -109,15 +108,18 @@ def _ratio(effect: FixedEffect) -> Ratio:
 
 
 def _warnings(start: Start, estimates: Estimates, layout: Layout, penalty: float) -> tuple[str, ...]:
+    stand_ins = {stand_in.reference: stand_in for stand_in in start.stand_ins}
     warnings = [
-        f"no row of the pooled data has {level}; if it is the reference, coefficients are relative to another level"
+        f"no row of the pooled data has {level}"
+        + (f", the reference level; {stand_ins[level].level} takes its place" if level in stand_ins else "")
         for level, count in zip(layout.levels, start.description.level_counts.tolist(), strict=True)
         if round(count) == 0
     ]
-    if start.dropped_columns:
+    explained = {layout.columns[i] for stand_in in start.stand_ins for i in stand_in.columns}
+    if dropped := [name for name in start.dropped_columns if name not in explained]:
         warnings.append(
             "fixed-effect model matrix is rank deficient: dropped "
-            + ", ".join(start.dropped_columns)
+            + ", ".join(dropped)
             + ", which the columns before determine, or which hardly varies within its declared range"
         )
     if estimates.singular:

@@ -7,7 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from fedglmm_secure.estimate.trust_region import Step, Tensor, bend, follow, propose
+from fedglmm_secure.estimate.chart import Chart
+from fedglmm_secure.estimate.covariance_step import covariance_step
+from fedglmm_secure.estimate.trust_region import Step, Tensor, bend, decrement, follow, propose
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.ring import Vector
@@ -21,6 +23,10 @@ NEGLIGIBLE_SIGMA = 1e-3
 """A step to a column of Lambda below this goes to 0 itself, once: lme4 calls a fit singular below 1e-4."""
 FIRST_SIGMA_STEP = 0.3
 """How far tau goes, beyond doubling, where the function is not concave: the model says which way there, not how far."""
+LEAST_SHARE = 0.25
+SETTLED_GAIN = 0.2
+"""While a step is predicted to gain more, an entry of Lambda's diagonal keeps at least ``LEAST_SHARE`` of itself: from
+0 it would have to leave without a second derivative to say how far."""
 RUNAWAY_POINTS = 4
 LOST_CURVATURE = 1e-4
 """Share of beta's smallest curvature below which the rest says nothing: no honest start is so far from the maximum."""
@@ -48,6 +54,8 @@ class Search:
 
     trial: Vector
     pattern: Pattern
+    groups: float
+    """How many groups there are."""
     scale_position: int | None = None
     """The entry of theta that must stay positive, if there is one."""
     theta: Vector = field(init=False)
@@ -68,13 +76,6 @@ class Search:
         """Where tau begins in theta."""
         return len(self.trial) - self.pattern.size
 
-    @property
-    def _uncorrelated(self) -> list[int]:
-        """Positions in tau of the random terms that are correlated with no other."""
-        a, b = self.pattern.entries
-        alone = [np.sum((a == k) | (b == k)) == 1 for k in range(self.pattern.q)]
-        return [int(i) for i in self.pattern.diagonal if alone[a[i]]]
-
     def consider(self, here: Derivatives) -> bool:
         """Accept the evaluated trial if the function rose about as predicted; adapt the radius."""
         moved = 0.0
@@ -88,11 +89,11 @@ class Search:
                 self.radius = 2.5 * self.radius
             if ratio < 1e-3:
                 return False
-            self._learn(here)
+            if self.pattern.q <= 1:
+                self._learn(here)
             moved = float(np.linalg.norm((self.trial - self.theta)[: self._first]))
         self.theta, self.at = self.trial, here
-        smallest = float(np.linalg.eigvalsh(-here.hessian)[0])
-        self.decrement = propose(here.gradient, here.hessian, np.inf).predicted if smallest > 0.0 else np.inf
+        self.decrement = decrement(here.gradient, here.hessian)
         in_beta = float(np.linalg.eigvalsh(-here.hessian[: self._first, : self._first])[0])
         self.history.append(Point(self.decrement, in_beta, self.theta, moved))
         return True
@@ -122,26 +123,35 @@ class Search:
     def step(self) -> None:
         """Propose the next trial.
 
-        Lambda is reflected to a non-negative diagonal; a column of it that becomes negligible is tried at exactly 0,
-        once; a positive entry goes at most nine tenths of the way to 0.
+        Lambda is reflected to a non-negative diagonal; columns of it that become negligible are tried at exactly 0,
+        once; psi goes at most nine tenths of the way to 0.
         """
-        if np.isfinite(self.decrement):
+        first, before = self._first, self.theta[self._first :]
+        if self.pattern.q > 1:
+            self.proposed = self._covariance_step()
+        elif np.isfinite(self.decrement):
             self.proposed = self._concave_step()
         else:
             self.proposed = self._step_from_zero() or self._step_to_concavity()
         trial = self.theta + self.proposed.step
-        first = self._first
         tau = self.pattern.with_positive_diagonal(trial[first:])
         self.reflected = bool(np.any(tau != trial[first:]))
-        for column in range(self.pattern.q):
-            entries = self.pattern.entries[1] == column
-            if np.abs(tau[entries]).max() < NEGLIGIBLE_SIGMA and column not in self.zero_was_tried:
-                self.zero_was_tried.add(column)
+        if self.pattern.q > 1 and self.proposed.predicted > SETTLED_GAIN:
+            diagonal = self.pattern.diagonal
+            tau[diagonal] = np.maximum(tau[diagonal], LEAST_SHARE * before[diagonal])
+        for entries in self.pattern.trailing_columns(tau, NEGLIGIBLE_SIGMA):
+            if entries[0] not in self.zero_was_tried:
+                self.zero_was_tried.add(entries[0])
                 tau[entries] = 0.0
         trial[first:] = tau
         if (position := self.scale_position) is not None:
             trial[position] = max(trial[position], 0.1 * self.theta[position])
         self.trial = trial
+
+    def _covariance_step(self) -> Step:
+        """With several random terms: the step in their covariance matrix, in tau where that has none."""
+        step = covariance_step(Chart(self.pattern), self.theta, self.at, self.groups, self.radius)
+        return step or propose(self.at.gradient, self.at.hessian, self.radius)
 
     def _concave_step(self) -> Step:
         """Newton's step, bounded by the radius or else corrected by third derivatives."""
@@ -156,29 +166,27 @@ class Search:
         sigma leaves by a fixed length within the radius, while beta takes its own Newton step. None anywhere else.
         """
         first, gradient, hessian = self._first, self.at.gradient, self.at.hessian
-        at_zero = bool((self.theta[first:] <= NEGLIGIBLE_SIGMA).all()) and len(self._uncorrelated) == self.pattern.size
         in_beta = hessian[:first, :first]
-        if not at_zero or self.pattern.q == 0 or float(np.linalg.eigvalsh(in_beta)[-1]) >= 0.0:
+        at_zero = self.pattern.q == 1 and self.theta[-1] <= NEGLIGIBLE_SIGMA
+        if not at_zero or float(np.linalg.eigvalsh(in_beta)[-1]) >= 0.0:
             return None
         beta = propose(gradient[:first], in_beta, self.radius).step
-        move = np.append(beta, np.full(self.pattern.size, min(FIRST_SIGMA_STEP, self.radius)))
+        move = np.append(beta, min(FIRST_SIGMA_STEP, self.radius))
         return Step(move, float(gradient @ move + 0.5 * move @ hessian @ move), bounded=True)
 
     def _step_to_concavity(self) -> Step:
         """Where the function is not concave: Newton's step in sigma^2 where sigma is to grow, in log sigma where it is
-        to shrink, for each random term that is uncorrelated with the others.
+        to shrink.
         """
-        gradient, hessian, first = self.at.gradient, self.at.hessian.copy(), self._first
-        lone = [first + int(i) for i in self._uncorrelated if self.theta[first + i] > NEGLIGIBLE_SIGMA]
-        for i in lone:
-            hessian[i, i] -= abs(gradient[i]) / self.theta[i]
-        largest = float(np.abs(self.theta[first:]).max(initial=0.0))
-        step = propose(gradient, hessian, min(self.radius, FIRST_SIGMA_STEP + largest))
-        move = step.step.copy()
-        for i in lone:
-            sigma, relative = self.theta[i], move[i] / self.theta[i]
-            grown = np.sqrt(max(1.0 + 2.0 * relative, 0.0)) if gradient[i] > 0.0 else np.exp(relative)
-            move[i] = sigma * (float(grown) - 1.0)
+        gradient, hessian = self.at.gradient, self.at.hessian.copy()
+        sigma = float(self.theta[-1]) if self.pattern.q else 0.0
+        if sigma <= NEGLIGIBLE_SIGMA:
+            return propose(gradient, hessian, min(self.radius, FIRST_SIGMA_STEP + sigma))
+        hessian[-1, -1] -= abs(gradient[-1]) / sigma
+        step = propose(gradient, hessian, min(self.radius, FIRST_SIGMA_STEP + sigma))
+        relative = step.step[-1] / sigma
+        grown = np.sqrt(max(1.0 + 2.0 * relative, 0.0)) if gradient[-1] > 0.0 else np.exp(relative)
+        move = np.append(step.step[:-1], sigma * (float(grown) - 1.0))
         return Step(move, step.predicted, step.bounded)
 
     def runs_away(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +21,8 @@ from fedglmm_secure.ring import Vector
 RANK_TOLERANCE = 1e-10
 """Share of a column's sum of squares that must remain once the columns before it are projected out. R's lm and lme4 use
 1e-7 on the root of this share; the fixed-point sums carry about 13 digits of the square."""
+ROUNDING = 1e-11
+"""What is left of a sum of squares may be this much by the rounding of 255 sites' sums alone."""
 
 Grid = tuple[tuple[float, ...], ...]
 
@@ -32,6 +36,19 @@ LONGEST_STEP = 1.0 / 3.0
 
 
 @dataclass(frozen=True)
+class StandIn:
+    """A level that takes the place of a category's reference, which no row has, as R's ``droplevels`` has it.
+
+    Its ``columns`` are looked at last for the rank of the design, so that they are the ones to be dropped.
+    """
+
+    reference: str
+    level: str
+    """Both in the words of ``Layout.levels``."""
+    columns: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Start:
     """The pooled description, the units of the fit, and theta = (beta, tau) in those units."""
 
@@ -39,6 +56,7 @@ class Start:
     units: Units
     dropped_columns: tuple[str, ...]
     theta: Vector
+    stand_ins: tuple[StandIn, ...] = ()
 
     @staticmethod
     def read(total: Vector, layout: Layout) -> Start:
@@ -49,7 +67,11 @@ class Start:
         size = 1 + P + P * (P + 1) // 2
         head = total.shape[0] - triangle - len(points) * size
         description = Description.unpack(total[:head], layout)
-        columns = independent_columns(unpack_symmetric(total[head : head + triangle], p))
+        stand_ins = tuple(find_stand_ins(layout, description))
+        later = {i for stand_in in stand_ins for i in stand_in.columns}
+        response = p - 1 if layout.family == "gaussian" else None
+        order = sorted(range(p), key=lambda i: (i == response, i in later, i))
+        columns = independent_columns(unpack_symmetric(total[head : head + triangle], p), order)
         if not columns:
             raise FitError("no fixed effect varies in the pooled data: there is nothing to estimate")
         _check_residual(layout, columns, description)
@@ -64,7 +86,23 @@ class Start:
         ranged = Units.of_ranges(layout, columns).to_table(pattern) @ np.append(beta, tau)
         theta: Vector = np.asarray(np.linalg.solve(units.to_table(pattern), ranged), dtype=np.float64)
         dropped = tuple(name for i, name in enumerate(layout.columns) if i not in columns)
-        return Start(description, units, dropped, theta)
+        return Start(description, units, dropped, theta, stand_ins)
+
+
+def find_stand_ins(layout: Layout, description: Description) -> Iterator[StandIn]:
+    """One for each category whose reference level no row has while another is there."""
+    counts: dict[str, dict[str, float]] = {}
+    for words, count in zip(layout.levels, description.level_counts.tolist(), strict=True):
+        variable, _, level = words.partition(" = ")
+        counts.setdefault(variable, {})[level] = count
+    for variable, levels in counts.items():
+        present = [level for level, count in levels.items() if round(count) > 0]
+        if not present or present[0] == next(iter(levels)):
+            continue
+        name = re.compile(rf"(?:^|:){re.escape(f'{variable}[T.{present[0]}]')}(?:$|:)")
+        columns = tuple(i for i, column in enumerate(layout.columns) if name.search(column))
+        if columns:
+            yield StandIn(f"{variable} = {next(iter(levels))}", f"{variable} = {present[0]}", columns)
 
 
 def _check_residual(layout: Layout, columns: tuple[int, ...], description: Description) -> None:
@@ -83,19 +121,19 @@ def _check_residual(layout: Layout, columns: tuple[int, ...], description: Descr
         )
 
 
-def independent_columns(products: Matrix) -> tuple[int, ...]:
-    """Columns that are no linear combination of those before them, from X'X; as in R, the first ones stay."""
+def independent_columns(products: Matrix, order: Iterable[int] | None = None) -> tuple[int, ...]:
+    """Columns that are no linear combination of those before them in ``order``, from X'X; as in R, the first stay."""
     kept: list[int] = []
-    for j in range(products.shape[0]):
+    for j in range(products.shape[0]) if order is None else order:
         explained = 0.0
         if kept:
             inner = products[np.ix_(kept, kept)]
             scale = 1.0 / np.sqrt(np.diag(inner))
             cross = products[kept, j] * scale
             explained = float(cross @ np.linalg.solve(inner * np.outer(scale, scale), cross))
-        if products[j, j] - explained > RANK_TOLERANCE * products[j, j]:
+        if products[j, j] - explained > max(RANK_TOLERANCE * products[j, j], ROUNDING):
             kept.append(j)
-    return tuple(kept)
+    return tuple(sorted(kept))
 
 
 def restricted(expansion: Derivatives, kept: Index) -> Derivatives:

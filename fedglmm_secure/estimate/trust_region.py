@@ -47,6 +47,14 @@ def propose(gradient: Vector, hessian: Matrix, radius: float) -> Step:
     return _step(directions @ step, gradient, hessian, bounded=True)
 
 
+def decrement(gradient: Vector, hessian: Matrix) -> float:
+    """What Newton's step gains by the quadratic model; infinite where that has no maximum, up to rounding."""
+    curvature, directions = np.linalg.eigh(-hessian)
+    if curvature[0] <= FLAT * max(float(np.abs(curvature).max()), 1e-300):
+        return float("inf")
+    return float(0.5 * np.sum((directions.T @ gradient) ** 2 / curvature))
+
+
 def _on_boundary(curvature: Vector, slope: Vector, radius: float) -> Vector:
     """The step of length ``radius``: slope / (curvature + shift) with shift > -smallest curvature."""
 

@@ -43,6 +43,22 @@ class Pattern:
         rows, columns = self.entries
         return np.flatnonzero(rows == columns)
 
+    def trailing_columns(self, tau: Vector, size: float) -> list[Index]:
+        """Entries of each column of Lambda below ``size`` after which its block has no larger one.
+
+        They are what a maximum may have at 0. An earlier column at 0 is no maximum: its term's variance is then 0 while
+        a later one's is not, and a little of both, correlated, is better but by chance.
+        """
+        columns, found, end = self.entries[1], [], self.q
+        for block in reversed(self.blocks):
+            for column in range(end - 1, end - block - 1, -1):
+                entries = np.flatnonzero(columns == column)
+                if np.abs(tau[entries]).max() >= size:
+                    break
+                found.append(entries)
+            end -= block
+        return found
+
     def factor(self, tau: Vector) -> Matrix:
         """Lambda (q, q) with the entries tau."""
         result = np.zeros((self.q, self.q))

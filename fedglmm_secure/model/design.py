@@ -13,6 +13,9 @@ from fedglmm_secure.ring import Vector
 Matrix = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 
+INTERCEPT = "Intercept"
+"""The name of the constant column, and of the constant random term."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -35,10 +38,28 @@ class Layout:
     blocks: tuple[int, ...]
     """How many consecutive terms are correlated: (2,) for (1 + x | g), (1, 1) for (1 | g) + (0 + x | g)."""
     z_half: tuple[float, ...]
-    """Largest magnitude of each random term over the declared ranges."""
+    """Largest magnitude of each random term over the declared ranges, less its ``z_centre``."""
     levels: tuple[str, ...]
     """Plain words for each cell that disclosure control counts, such as ``gender = 2_male``."""
     family: str
+    z_centre: tuple[float, ...] = ()
+    """What Design subtracts from each random term: mid-range where an intercept, correlated with it, takes that up.
+    Empty for no term's."""
+
+    @property
+    def z_to_table(self) -> Matrix:
+        """The matrix T (q, q) by which a group's effects of the terms themselves are T times those of Design's.
+
+        b_0 + b_1 (z - c) = (b_0 - c b_1) + b_1 z: T is 1 but for -c in the row of the block's intercept.
+        """
+        result, first = np.eye(len(self.terms)), 0
+        for size in self.blocks:
+            block = slice(first, first + size)
+            for row in range(first, first + size):
+                if self.terms[row] == INTERCEPT and self.z_centre:
+                    result[row, block] -= self.z_centre[block]
+            first += size
+        return result
 
 
 @dataclass(frozen=True)
@@ -53,7 +74,7 @@ class Design:
     x: Matrix
     """Fixed-effects design, shape (n, p)."""
     z: Matrix
-    """Random-effects design, shape (n, q)."""
+    """Random-effects design, less ``Layout.z_centre``, shape (n, q)."""
     y: Vector
     """The response: 0/1 or the share of successes for the binomial family, a count, or 0 for the Gaussian (below)."""
     offset: Vector

@@ -15,7 +15,7 @@ from fedglmm_secure.ring import Vector
 class Units:
     """Fixed effects are (x - centre) / scale for the kept ``columns``, random terms z / z_scale.
 
-    Random terms are not centred: that would mix the rows of Lambda.
+    Random terms are centred in Design already, by ``Layout.z_centre``.
     """
 
     columns: tuple[int, ...]
@@ -26,7 +26,7 @@ class Units:
 
     @staticmethod
     def of_table(layout: Layout, columns: tuple[int, ...]) -> Units:
-        """The units of the table itself."""
+        """The units of the table itself, with Design's z."""
         p = len(columns)
         return Units(columns, np.zeros(p), np.ones(p), np.ones(len(layout.terms)), layout.intercept)
 
@@ -38,7 +38,7 @@ class Units:
         return Units(columns, centre, half, np.array(layout.z_half), layout.intercept)
 
     def to_table(self, pattern: Pattern) -> Matrix:
-        """The matrix T (P, P) with theta = T theta_here, theta = (beta, tau) being in the units of the table."""
+        """The matrix T (P, P) with theta = T theta_here, theta = (beta, tau) being those of ``of_table``."""
         p = len(self.columns)
         matrix = np.eye(p + pattern.size)
         matrix[:p, :p] = np.diag(1.0 / self.scale)

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from itertools import chain
 
 from fedglmm_secure.errors import InputError
-from fedglmm_secure.model.design import Layout
+from fedglmm_secure.model.design import INTERCEPT, Layout
 from fedglmm_secure.study.cells import cell_names
 from fedglmm_secure.study.formula import Formula
 from fedglmm_secure.study.reference import (
-    INTERCEPT,
     Ends,
     Variables,
     check_finite,
     covariates_of,
-    magnitudes,
     reference_table,
     scale,
 )
@@ -71,6 +69,7 @@ def make_plan(model: Model, formula: Formula, variables: Variables) -> Plan:
     _check_columns(columns)
     _check_random(names, model)
     centre, half = scale(fixed, table, [_residual_ends(model, formula, variables)] if response else [])
+    z_scales = [scale(part, table) for part in random]
     layout = Layout(
         columns=columns,
         centre=centre,
@@ -79,9 +78,10 @@ def make_plan(model: Model, formula: Formula, variables: Variables) -> Plan:
         group=formula.random[0].group if formula.random else "",
         terms=names,
         blocks=tuple(len(part.names) for part in random),
-        z_half=tuple(chain(*(magnitudes(part, table) for part in random))),
+        z_half=tuple(chain(*(half for _, half in z_scales))),
         levels=cell_names(formula.response, model.trials, covariates_of(*terms), variables),
         family=model.family,
+        z_centre=tuple(chain(*(centre for centre, _ in z_scales))),
     )
     return Plan(model, formula, fixed, random, variables, layout)
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from fedglmm_secure.errors import InputError
+from fedglmm_secure.model.design import INTERCEPT
 from fedglmm_secure.ring import Vector
 from fedglmm_secure.study.columns import Mask
 from fedglmm_secure.study.schema import Variable
@@ -26,7 +27,6 @@ Variables = Mapping[str, Variable]
 Floats = tuple[float, ...]
 Ends = tuple[float, float]
 
-INTERCEPT = "Intercept"
 _BLOCK_ROWS = 500
 _POINTS = (17, 9, 5, 3, 2)
 """How many values of a numeric variable are tried, most first; mostly odd, to include mid-range."""
@@ -89,10 +89,11 @@ def check_finite(table: pd.DataFrame, terms: Sequence[ModelTerm]) -> None:
             )
 
 
-def scale(columns: Columns, table: pd.DataFrame, extra: Sequence[Ends]) -> tuple[Floats, Floats]:
+def scale(columns: Columns, table: pd.DataFrame, extra: Sequence[Ends] = ()) -> tuple[Floats, Floats]:
     """Mid-range and half-range of each column; 0 and max |x| where no intercept could absorb the centring.
 
-    ``extra`` are the lowest and highest value of columns that stand after those of ``columns``.
+    The columns are the fixed effects, or the correlated random terms of one group. ``extra`` are the lowest and highest
+    value of columns that stand after those of ``columns``. Raises InputError for a constant that is no intercept.
     """
     x = columns.matrix(table)
     constant = np.array([name == INTERCEPT for name in columns.names] + [False] * len(extra))
@@ -103,14 +104,6 @@ def scale(columns: Columns, table: pd.DataFrame, extra: Sequence[Ends]) -> tuple
     else:
         centre, half = np.zeros(len(low)), np.maximum(np.abs(low), np.abs(high))
     return _floats(np.where(constant, 0.0, centre)), _floats(np.where(constant, 1.0, half))
-
-
-def magnitudes(columns: Columns, table: pd.DataFrame) -> Floats:
-    """The largest magnitude of each random term; InputError for one that is constant but not the intercept."""
-    z = columns.matrix(table)
-    low, high = z.min(axis=0), z.max(axis=0)
-    _refuse_constant(columns.names, low == high, np.array([name == INTERCEPT for name in columns.names]))
-    return _floats(np.maximum(np.abs(low), np.abs(high)))
 
 
 def _refuse_constant(names: tuple[str, ...], constant: Mask, allowed: Mask) -> None:

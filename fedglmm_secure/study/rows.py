@@ -82,9 +82,10 @@ def _design(plan: Plan, frame: pd.DataFrame, groups: Words, source: str) -> Divi
     outcome = make_outcome(plan, values, source)
     counted = cells(plan.formula.response, plan.model.trials, plan.covariates, plan.variables, values)
     x = _matrix(plan.fixed, table, source)
+    z = np.column_stack([np.empty((order.size, 0)), *(_matrix(part, table, source) for part in plan.random)])
     return DividableDesign(
         x=x if outcome.residual is None else np.column_stack([x, outcome.residual]),
-        z=np.column_stack([np.empty((order.size, 0)), *(_matrix(part, table, source) for part in plan.random)]),
+        z=z - np.array(plan.layout.z_centre),
         y=outcome.y,
         offset=outcome.offset,
         weights=outcome.weights,

@@ -54,8 +54,11 @@ def test_glm_is_rs_glm(load_case, name: str) -> None:
 @pytest.mark.parametrize("name", PQL)
 def test_pql_is_glmmpql(load_case, name: str) -> None:
     case, reference = load_case(name), REFERENCE[name]
-    study, tables, _ = case.over(dealt(case, 5), 1)
-    fit = rehearse(study, tables)
+    study, tables, pooled = case.over(dealt(case, 5), 1)
+    fit, whole = rehearse(study, tables), fit_pooled(study, pooled)
+    for one, other in zip(fit.fixed_effects, whole.fixed_effects, strict=True):
+        assert abs(one.estimate - other.estimate) < 1e-8 * other.std_error
+    assert fit.random_effects[0].std_dev == pytest.approx(whole.random_effects[0].std_dev, rel=1e-8)
     errors = np.sqrt(np.diag(reference["covariance"]))
     estimates = np.array([effect.estimate for effect in fit.fixed_effects])
     # lme's own optimiser stops at a relative change of about 1e-6 of its log-likelihood

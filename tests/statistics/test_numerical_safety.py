@@ -77,6 +77,33 @@ def test_a_column_constant_at_one_site_is_estimated_from_the_others() -> None:
     assert estimates(federated) == pytest.approx(estimates(pooled), rel=1e-8)
 
 
+@pytest.mark.parametrize("formula", ["y ~ rx + x1 + (1 | g)", "y ~ x1 * rx + x2 + (1 | g)"])
+@pytest.mark.parametrize("family", ["binomial", "gaussian"])
+def test_a_reference_level_that_no_row_has_gives_its_place_to_the_next(formula: str, family: str) -> None:
+    """As R's droplevels: coefficients are those of a study that never declared it."""
+    frame = data()
+    frame["rx"] = np.where(np.arange(600) % 3 == 0, "low", np.where(np.arange(600) % 5 == 0, "mid", "high"))
+    if family == "gaussian":
+        frame["y"] = frame["eta"] + np.random.default_rng(3).normal(size=600)
+
+    def given(levels: list[str]) -> Study:
+        content = study(formula.replace("rx", "x2"), family=family).model_dump()
+        content["model"]["formula"] = formula
+        content["variables"] |= {"rx": {"type": "categorical", "levels": levels}}
+        if "x2" not in formula:
+            del content["variables"]["x2"]
+        return Study.from_dict(content, "levels.toml")
+
+    result = fit(given(["none", "low", "mid", "high"]), frame)
+    assert result.warnings == (
+        "no row of the pooled data has rx = none, the reference level; rx = low takes its place",
+    )
+    assert estimates(result) == pytest.approx(estimates(fit(given(["low", "mid", "high"]), frame)), rel=1e-7)
+    other = fit(given(["low", "mid", "none", "high"]), frame)
+    assert other.warnings[0] == "no row of the pooled data has rx = none"
+    assert "dropped rx[T.none]" in other.warnings[1]
+
+
 def test_a_column_constant_everywhere_is_dropped() -> None:
     frame = data()
     frame["x2"] = 2.5
@@ -85,27 +112,39 @@ def test_a_column_constant_everywhere_is_dropped() -> None:
 
 
 @pytest.mark.parametrize("kind", ["complete", "quasi-complete"])
-@pytest.mark.parametrize("method", ["laplace", "glm"])
+@pytest.mark.parametrize("method", ["laplace", "glm", "pql"])
 def test_separation_names_the_column_and_advises_a_penalty(kind: str, method: str) -> None:
     frame = data()
     frame["x2"] = np.where(frame["y"] == 1, 1.0, -1.0)
     if kind == "quasi-complete":
         frame.loc[frame["y"] == 1, "x2"] = np.where(np.arange((frame["y"] == 1).sum()) % 2, 1.0, -1.0)
-    formula = "y ~ x1 + x2 + (1 | g)" if method == "laplace" else "y ~ x1 + x2"
+    formula = "y ~ x1 + x2" if method == "glm" else "y ~ x1 + x2 + (1 | g)"
     rows: list[object] = []
-    with pytest.raises(FitError, match=r"the estimate of .*x2.* grows without limit.* set model\.penalty"):
+    with pytest.raises(FitError, match=r"the estimate of x2 grows without limit.* set model\.penalty"):
         rehearse(study(formula, method=method), by_site(frame), report=rows.append)
     assert len(rows) <= 12
+    if method == "pql":
+        return  # has no penalty
     tamed = fit(study(formula, method=method, penalty=1.0), frame)
     assert np.isfinite(list(estimates(tamed).values())).all()
     assert "penalised fit" in tamed.warnings[-1]
 
 
-def test_an_outcome_that_never_occurs_ends_in_a_sentence() -> None:
+@pytest.mark.parametrize("method", ["laplace", "pql"])
+def test_an_outcome_that_never_occurs_ends_in_a_sentence(method: str) -> None:
     frame = data()
     frame["y"] = 0
     with pytest.raises(FitError, match="the same in every row"):
-        fit(study("y ~ x1 + (1 | g)"), frame)
+        fit(study("y ~ x1 + (1 | g)", method=method), frame)
+
+
+def test_separation_by_a_rare_level_blames_it_alone() -> None:
+    """In standardised columns the intercept has to follow; in the table's it does not move."""
+    frame = data()
+    frame["x2"] = (np.arange(600) % 10 == 0).astype(float)
+    frame.loc[frame["x2"] == 1.0, "y"] = 0
+    with pytest.raises(FitError, match="the estimate of x2 grows without limit"):
+        fit(study("y ~ x1 + x2 + (1 | g)", ranges={"x2": (0.0, 1.0)}), frame)
 
 
 def test_a_singular_fit_is_reported_as_such() -> None:

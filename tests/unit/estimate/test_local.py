@@ -22,7 +22,7 @@ def study(family: str, formula: str) -> Study:
         {
             "study": {"id": "local"},
             "model": {"formula": formula, "family": family},
-            "variables": {"y": outcome, "x": {"type": "numeric", "range": [-5, 5]}, "g": {"type": "group"}},
+            "variables": {"y": outcome, "x": {"type": "numeric", "range": [-5, 15]}, "g": {"type": "group"}},
         },
         "local.toml",
     )

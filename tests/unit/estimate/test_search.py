@@ -107,7 +107,7 @@ def test_a_standard_deviation_is_found_from_either_side(first: float, peak: floa
         gradient = np.array([-2.0 * theta[0], 2 * s * by_v])
         return Derivatives(value, gradient, np.diag([-2.0, 2 * by_v + 4 * s * s * by_vv]))
 
-    search = Search(np.array([0.0, first]), ONE_TERM)
+    search = Search(np.array([0.0, first]), ONE_TERM, 20.0)
     search_to_the_end(search, at, 16)
     assert search.theta[1] == pytest.approx(peak, rel=1e-8)
 
@@ -122,7 +122,7 @@ def test_an_exponential_tail_runs_away(rate: float) -> None:
             np.diag([-(rate**2) * tail, -2.0]),
         )
 
-    search = Search(np.array([0.0, 0.3]), NO_TERM)
+    search = Search(np.array([0.0, 0.3]), NO_TERM, 20.0)
     for _ in range(8):
         search.consider(at(search.trial))
         if search.runs_away():
@@ -144,7 +144,7 @@ def test_a_long_way_through_a_flat_tail_to_a_maximum_does_not(start: float) -> N
         value = -20.0 * (2.0 * np.logaddexp(0.0, theta[0]) - theta[0])
         return Derivatives(value, np.array([20.0 - 40.0 * mu]), np.array([[-40.0 * mu * (1 - mu)]]))
 
-    search = Search(np.array([start]), NO_TERM)
+    search = Search(np.array([start]), NO_TERM, 20.0)
     for _ in range(20):
         search.consider(at(search.trial))
         assert not search.runs_away()

@@ -60,22 +60,28 @@ def test_too_many_columns_or_levels_are_refused(study_of):
 
 
 @pytest.mark.parametrize(
-    ("random", "terms", "blocks", "z_half"),
+    ("random", "terms", "blocks", "z_centre", "z_half"),
     [
-        ("(1 | doctor)", ("Intercept",), (1,), (1.0,)),
-        ("(1 + age | doctor)", ("Intercept", "age"), (2,), (1.0, 80.0)),
-        ("(age | doctor)", ("Intercept", "age"), (2,), (1.0, 80.0)),
-        ("(0 + age | doctor)", ("age",), (1,), (80.0,)),
-        ("(1 | doctor) + (0 + age | doctor)", ("Intercept", "age"), (1, 1), (1.0, 80.0)),
-        ("(0 + {50 - age} | doctor) + (1 + hmo | doctor)", ("50 - age", "Intercept", "hmo"), (1, 2), (30.0, 1.0, 1.0)),
-        ("(rx | doctor)", ("Intercept", "rx[T.low]", "rx[T.high]"), (3,), (1.0, 1.0, 1.0)),
-        ("(0 + rx | doctor)", ("rx[placebo]", "rx[low]", "rx[high]"), (3,), (1.0, 1.0, 1.0)),
+        ("(1 | doctor)", ("Intercept",), (1,), (0.0,), (1.0,)),
+        ("(1 + age | doctor)", ("Intercept", "age"), (2,), (0.0, 50.0), (1.0, 30.0)),
+        ("(age | doctor)", ("Intercept", "age"), (2,), (0.0, 50.0), (1.0, 30.0)),
+        ("(0 + age | doctor)", ("age",), (1,), (0.0,), (80.0,)),
+        ("(1 | doctor) + (0 + age | doctor)", ("Intercept", "age"), (1, 1), (0.0, 0.0), (1.0, 80.0)),
+        (
+            "(0 + {50 - age} | doctor) + (1 + hmo | doctor)",
+            ("50 - age", "Intercept", "hmo"),
+            (1, 2),
+            (0.0, 0.0, 0.5),
+            (30.0, 1.0, 0.5),
+        ),
+        ("(rx | doctor)", ("Intercept", "rx[T.low]", "rx[T.high]"), (3,), (0.0, 0.5, 0.5), (1.0, 0.5, 0.5)),
+        ("(0 + rx | doctor)", ("rx[placebo]", "rx[low]", "rx[high]"), (3,), (0.0,) * 3, (1.0,) * 3),
     ],
 )
-def test_random_terms(study_of, random, terms, blocks, z_half):
+def test_random_terms(study_of, random, terms, blocks, z_centre, z_half):
     layout = study_of(f"y ~ rx + {random}", ('"agh"', '"laplace"')).layout
     assert (layout.group, layout.terms, layout.blocks) == ("doctor", terms, blocks)
-    assert layout.z_half == z_half
+    assert (layout.z_centre, layout.z_half) == (z_centre, z_half)
     assert layout.columns == ("Intercept", "rx[T.low]", "rx[T.high]")
 
 
