@@ -173,8 +173,6 @@ def _about_keys(recorder: Recorder, honest: Relay, own: int) -> Iterator[_Lie]:
         "have the same key in a batch",
     )  # fmt: skip
     yield "two_sites_lost", replace(honest, parts=honest.parts[:2]), "RefusalError", "the study allows 1 dropouts"
-    moved = replace(part, number=part.number + 16)
-    yield "of_another_batch", _with(honest, place, **{"number": moved.number}), "PeerError", "in another sum"
 
 
 def _about_shares(recorder: Recorder, honest: Relay, own: int) -> Iterator[_Lie]:
@@ -200,6 +198,8 @@ def _about_survivors(recorder: Recorder, honest: Relay, own: int) -> Iterator[_L
     yield "two_shares_exchanged", exchanged, "PeerError", changed
     lied = _with(honest, own, commitment=_flip(mine.commitment))
     yield "its_own_commitment_changed", lied, "PeerError", DISTRUST
+    missing = _with(honest, place, commitment=b"")
+    yield "a_commitment_missing", missing, "PeerError", "changed a commitment to a self-mask"
     yield "too_many_lost", replace(honest, parts=honest.parts[:2]), "RefusalError", "the study allows 1 dropouts"
 
 
@@ -210,6 +210,7 @@ def _about_agreements(recorder: Recorder, honest: Relay, own: int) -> Iterator[_
     yield "other_survivors", fewer, "PeerError", "other survivors than this site; no share is released"
     yield "a_signature_changed", _with(honest, place, signature=_flip(part.signature)), "PeerError", BY_ANOTHER_KEY
     yield "too_few", replace(honest, parts=_without(honest, place)), "PeerError", "are needed"
+    yield "of_another_sum", _with(honest, place, number=honest.number + 1), "PeerError", "in another sum"
 
 
 def _about_commitments(recorder: Recorder, honest: Relay, own: int) -> Iterator[_Lie]:

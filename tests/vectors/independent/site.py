@@ -189,7 +189,6 @@ class Site:
 
     def _take_contribute(self, parts: Sequence[Message]) -> None:
         commitments = {part["site"]: part["commitment"] for part in parts}
-        require(commitments[self.name] == self._sent["commitment"], "PeerError", "its own commitment was changed")
         require(all(commitments.values()), "PeerError", "a commitment is missing")
         number = self.request["number"]
         shares = {
