@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from fedglmm_secure.estimate.objective import Objective
 from fedglmm_secure.model.covariance import Pattern
@@ -112,7 +112,12 @@ class Wald:
     @staticmethod
     def of(estimate: float, std_error: float, degrees_of_freedom: float | None = None) -> Wald:
         """Two-sided, at the level of CONFIDENCE; normal unless degrees of freedom for Student's t are given."""
-        reference = norm if degrees_of_freedom is None else t(degrees_of_freedom)
         statistic = estimate / std_error
-        reach = float(reference.ppf(0.5 + CONFIDENCE / 2.0)) * std_error
-        return Wald(statistic, float(2.0 * reference.sf(abs(statistic))), estimate - reach, estimate + reach)
+        level = 0.5 + CONFIDENCE / 2.0
+        if degrees_of_freedom is None:
+            quantile, beyond = float(ndtri(level)), float(ndtr(-abs(statistic)))
+        else:
+            quantile = float(stdtrit(degrees_of_freedom, level))
+            beyond = float(stdtr(degrees_of_freedom, -abs(statistic)))
+        reach = quantile * std_error
+        return Wald(statistic, 2.0 * beyond, estimate - reach, estimate + reach)

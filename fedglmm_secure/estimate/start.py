@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 
 from fedglmm_secure.errors import FitError
 from fedglmm_secure.estimate.trust_region import Step, propose
@@ -215,6 +214,8 @@ def from_moments(sigma: float, none: Profile, some: Profile, groups: float) -> t
     if curvature <= 0.0 or not excess(ends[0]) > 0.0 > excess(ends[1]):
         best, w = (0.0, 1.0) if gain < 0.0 else (sigma, 1.0)
     else:
+        from scipy.optimize import brentq  # noqa: PLC0415  slow to load, and sites never need it
+
         w = float(np.exp(brentq(excess, *ends)))
         best = min(float(np.sqrt(curvature / groups)) / w, LARGEST_START)
     share = (best**2 / (1.0 + best**2 * w)) / (sigma**2 / (1.0 + sigma**2 * w))

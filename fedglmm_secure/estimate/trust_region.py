@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 
 from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.model.design import Matrix
@@ -70,6 +69,8 @@ def _on_boundary(curvature: Vector, slope: Vector, radius: float) -> Vector:
         step[0] += np.copysign(np.sqrt(max(rest, 0.0)), slope[0])
         return step
     high = low + 2.0 * float(np.linalg.norm(slope)) / radius + size
+    from scipy.optimize import brentq  # noqa: PLC0415  slow to load, and sites never need it
+
     return np.asarray(slope / (curvature + brentq(excess, low, high, rtol=1e-10)))
 
 
