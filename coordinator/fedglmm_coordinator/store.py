@@ -43,7 +43,7 @@ class Store:
 
     def __init__(self, path: Path, study: Study) -> None:
         """Open or create the file; InputError when it is none, or belongs to another study."""
-        self._path = path
+        self.path = path
         self.sent: Counter[str] = Counter()
         """The bytes that each site has sent, kept with each sum."""
         try:
@@ -85,7 +85,7 @@ class Store:
                 tuple(tuple(sent for sent in present if sent.phase is phase) for phase in phases),
             )  # fmt: skip
         except (FedglmmError, ValueError, TypeError) as error:
-            raise InputError(f"{self._path}: is damaged ({error}); keep it, and begin again with another") from error
+            raise InputError(f"{self.path}: is damaged ({error}); keep it, and begin again with another") from error
 
     def opened_session(self, offer: SessionOffer) -> None:
         """All sites are to join this session."""
@@ -125,7 +125,7 @@ class Store:
                 self._write("study", study.to_toml().encode())
         elif held != FORMAT.encode() or digest != study.digest:
             raise InputError(
-                f"{self._path}: holds another study, or another version of this one; choose another --store"
+                f"{self.path}: holds another study, or another version of this one; choose another --store"
             )
 
     def _sums(self) -> tuple[Opened, ...]:
