@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fedglmm_coordinator.lines import open_lines
 from fedglmm_secure.wire.messages import SiteMessage
 
 
@@ -21,7 +22,7 @@ class Log:
 
     def __init__(self, path: Path, now: Callable[[], datetime], say: Callable[[str], None]) -> None:
         """Open ``path`` for appending; ``say`` shows lines to the operator too."""
-        self._file = path.open("a", encoding="utf-8")
+        self._file = open_lines(path)
         self._now, self._show = now, say
 
     def say(self, line: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, cast
 import typer
 
 from fedglmm_coordinator.limits import take_all_files
-from fedglmm_coordinator.service import Service
+from fedglmm_coordinator.service import LINGER_SECONDS, Service
 from fedglmm_coordinator.store import Store
 from fedglmm_secure import shell
 from fedglmm_secure.errors import InputError
@@ -44,6 +44,9 @@ def serve(
     patience: Annotated[
         float, typer.Option(help="Seconds a sum waits for a site before it goes on without it, where the study allows.")
     ] = 60.0,
+    linger: Annotated[
+        float, typer.Option(help="Seconds at the end for sites that have not said that the result arrived.")
+    ] = LINGER_SECONDS,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
     debug: shell.Debug = False,
 ) -> None:
@@ -63,7 +66,7 @@ def serve(
     given, identity = shell.read_study(study), shell.read_identity(keys, passphrase_file)
     with Store(store or folder / "store.sqlite", given) as held:
         service = Service(given, identity, held, folder, say)
-        if asyncio.run(service.run(listen, timeout, patience)):
+        if asyncio.run(service.run(listen, timeout, patience, linger)):
             say("stopped; the same command goes on where it was")
             raise typer.Exit(shell.INTERRUPTED)
 

@@ -19,10 +19,11 @@ from fedglmm_secure.estimate import FitResult, estimator
 from fedglmm_secure.exchange import Conductor, Fit
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire.identity import Identity
+from fedglmm_secure.wire.limits import CALL_SECONDS
 from fedglmm_secure.wire.messages import Finished, Stopped
 
-CLOSING_SECONDS = 15.0
-"""How long the sites have to collect the end: a site that computes will come back with its contribution."""
+LINGER_SECONDS = CALL_SECONDS + 15.0
+"""How long the sites have to collect the end: by then a site has noticed a lost line, and tried another one."""
 
 
 class Service:
@@ -40,7 +41,7 @@ class Service:
         self._session = Session(self._conductor, [site.name for site in study.sites], say=say)
         store.sent = self._session.bytes_sent
 
-    async def run(self, listen: str, timeout: float, patience: float) -> bool:
+    async def run(self, listen: str, timeout: float, patience: float, linger: float) -> bool:
         """Serve until the end; whether it was interrupted before. Raises the error that ended the fit."""
         for sentence in self._study.warnings():
             self._say(f"warning: {sentence}")
@@ -56,7 +57,7 @@ class Service:
             if end is None:
                 self._session.leave()
             else:
-                await self._session.wait_until_told(CLOSING_SECONDS)
+                await self._session.wait_until_told(linger)
             await server.stop(grace=1.0)
         if isinstance(end, Stopped):
             raise end.error
@@ -83,7 +84,10 @@ class Service:
         """Go on where the store says that an earlier process was."""
         result, standing = self._store.result, self._store.standing()
         if result is not None:
+            from fedglmm_secure.report import read_result  # noqa: PLC0415  loads matplotlib
+
             self._conductor.end = Finished(result)
+            self._result = read_result(result, str(self._store.path))
             self._say(f"this fit is done; its result is in {self._out / 'result.json'}")
             (self._out / "result.json").write_text(result, encoding="utf-8")
         elif standing is not None:

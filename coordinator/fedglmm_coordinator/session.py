@@ -34,6 +34,7 @@ class Session:
         self._conductor = conductor
         self._say = say
         self._poll_seconds = poll_seconds
+        self._given: set[str] = set()
         self._told: set[str] = set()
         self._said: set[str] = set()
         self._bytes: Counter[str] = Counter(dict.fromkeys(sites, 0))
@@ -102,8 +103,11 @@ class Session:
         return self._conductor.end
 
     async def wait_until_told(self, seconds: float) -> None:
-        """Wait until every site that is not absent has collected the end, at most ``seconds``."""
-        expected = set(self._bytes)
+        """Wait until every site that takes part and is not absent knows the end, at most ``seconds``.
+
+        An answer can be lost on its way. That the result arrived is known when its site has said its last word.
+        """
+        expected = set(self._conductor.cohort)
         if isinstance(self._conductor.end, Stopped):
             expected -= set(self._conductor.missing())
         try:
@@ -111,7 +115,10 @@ class Session:
                 while not expected <= self._told:
                     await self._news.wait()
         except TimeoutError:
-            self._say(f"could not tell the end to: {', '.join(sorted(expected - self._told))}")
+            self._say(
+                f"no word that the end arrived from: {', '.join(sorted(expected - self._told))}; for a site that still "
+                "waits, run the same command again"
+            )
 
     def _standing(self) -> tuple[object, ...]:
         """What others wait for a change of."""
@@ -160,7 +167,9 @@ class Session:
             return Wait()
         if answer is None:
             return Wait()
-        if isinstance(answer, Finished | Stopped):
+        if isinstance(answer, Stopped) or (isinstance(answer, Finished) and message.site in self._given):
             self._told.add(message.site)
             self._news.ring()
+        elif isinstance(answer, Finished):
+            self._given.add(message.site)
         return answer

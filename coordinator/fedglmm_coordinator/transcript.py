@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fedglmm_coordinator.lines import open_lines
 from fedglmm_secure.wire.records import transcript_line
 
 
@@ -14,8 +15,11 @@ class Transcript:
     """An append-only file with one JSON object a line: ``time`` (seconds), ``site``, ``message`` (base64)."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
-        """Open ``path`` for appending; ``clock`` gives the time of day."""
-        self._file = path.open("a", encoding="ascii")
+        """Open ``path`` for appending; ``clock`` gives the time of day.
+
+        A line that a crash cut off is of a message that was not looked at: its site sends it again.
+        """
+        self._file = open_lines(path)
         self._clock = clock
 
     def record(self, site: str, message: bytes) -> None:

@@ -43,7 +43,7 @@ class Party:
         last = self._machine.resume(records)
         if self._machine.owes_answer:  # the question itself is not in the journal: ask for it again
             return Ready(self._machine.name, self._machine.session_id, self._machine.sums)
-        return last or self._poll()
+        return last or self.poll()
 
     def reply(self, message: Next | Relay | Wait | SendAgain | SayHello) -> SiteMessage:
         """What to send next. Raises whatever this site finds wrong; SessionOver when there is no such session."""
@@ -55,9 +55,9 @@ class Party:
             case Relay():
                 return self._take_relay(message)
             case Wait():
-                return self._poll()
+                return self.poll()
             case SendAgain():
-                return self._machine.sent or self._poll()
+                return self._machine.sent or self.poll()
             case SayHello():
                 raise SessionOver(
                     "the coordinator was started again and does not know this session; start this site again"
@@ -89,7 +89,8 @@ class Party:
         self._keep_record(step.record)
         return step.message
 
-    def _poll(self) -> Hello | Ready:
+    def poll(self) -> Hello | Ready:
+        """Where this site is: what it says when it has nothing to send."""
         machine = self._machine
         return Ready(machine.name, machine.session_id, *machine.last) if machine.session_id else machine.hello()
 

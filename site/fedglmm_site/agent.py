@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -22,15 +22,15 @@ class Link(Protocol):
         """The answer to ``message``."""
 
     def send_last(self, message: SiteMessage, seconds: float) -> None:
-        """Send without caring for the answer."""
+        """Send once; neither the answer nor its absence changes anything."""
 
 
 class Agent:
     """One site in one fit."""
 
-    def __init__(self, name: str, party: Party, link: Link) -> None:
-        """``party`` decides what is sent; ``name`` is the site's."""
-        self._name, self._party, self._link = name, party, link
+    def __init__(self, name: str, party: Party, link: Link, keep: Callable[[Finished], None]) -> None:
+        """``party`` decides what is sent; ``name`` is the site's; ``keep`` returns when the result is on disk."""
+        self._name, self._party, self._link, self._keep = name, party, link, keep
 
     def run(self, records: Sequence[JournalRecord] = ()) -> Finished:
         """Take part until the result is there; raises the error that ended it, here or at the coordinator.
@@ -61,6 +61,8 @@ class Agent:
             reply = self._link.send(message)
             match reply:
                 case Finished():
+                    self._keep(reply)
+                    self._link.send_last(self._party.poll(), FAREWELL_SECONDS)  # now the coordinator may go
                     return reply
                 case Stopped():
                     raise CoordinatorStopped(reply.error)

@@ -13,26 +13,30 @@ from fedglmm_secure.errors import RefusalError
 from fedglmm_secure.wire.certificates import Trust, out_of_date
 
 _PROBE_SECONDS = 3.0
-_SECOND_LOOK_SECONDS = 1.0
-"""A coordinator that is being stopped looks like one that turns us down; a second later it does not."""
+_PAUSES = (1.0, 2.0)
+"""Seconds between looks. gRPC says nothing when it turns a certificate down, it closes the line: so does a coordinator
+that is being stopped, and a line that breaks just there. But they do not go on doing so."""
 
 
 def certificate_fault(
-    address: tuple[str, int], pinned: Trust, certificate: Path, key: Path, passphrase: bytes | None
+    address: tuple[str, int], pinned: Trust, certificate: Path, key: Path, passphrase: bytes | None, *, accepted: bool
 ) -> RefusalError | None:
     """What is wrong with the certificates: the coordinator's is not that of ``pinned``, or it turns ours down.
 
-    None when nothing is wrong with them, or when nobody listens: then it is worth trying again. A fault is looked at
-    twice.
+    None when nothing is wrong with them, or when nobody listens: then it is worth trying again. A fault must be there
+    at every look. ``accepted``: the coordinator has answered before, so it does not turn ours down.
     """
-    if _fault(address, pinned, certificate, key, passphrase) is None:
-        return None
-    time.sleep(_SECOND_LOOK_SECONDS)
-    return _fault(address, pinned, certificate, key, passphrase)
+    fault = _fault(address, pinned, certificate, key, passphrase, accepted=accepted)
+    for pause in _PAUSES:
+        if fault is None:
+            return None
+        time.sleep(pause)
+        fault = _fault(address, pinned, certificate, key, passphrase, accepted=accepted)
+    return fault
 
 
 def _fault(
-    address: tuple[str, int], pinned: Trust, certificate: Path, key: Path, passphrase: bytes | None
+    address: tuple[str, int], pinned: Trust, certificate: Path, key: Path, passphrase: bytes | None, *, accepted: bool
 ) -> RefusalError | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -52,7 +56,7 @@ def _fault(
             )
         if fault := out_of_date(presented, datetime.now(UTC)):
             return RefusalError(f"the coordinator's certificate {fault}; ask its operator to renew it")
-        if not _is_kept_open(secure):
+        if not accepted and not _is_kept_open(secure):
             return RefusalError(
                 "the coordinator does not accept this site's certificate; compare the two study files, whose digests "
                 "must be equal"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -56,6 +57,7 @@ class Link:
         self._pinned, self._identity = pinned, identity
         self._keys, self._timeout, self._say, self._audit = keys, timeout, say, audit
         self._channel = self._connect()
+        self._is_known = False
 
     def send(self, message: SiteMessage) -> CoordinatorMessage:
         """The answer to ``message``, which is sent again while the coordinator cannot be reached.
@@ -82,10 +84,8 @@ class Link:
 
     def send_last(self, message: SiteMessage, seconds: float) -> None:
         """Send once, for the other's information; not being heard is no error."""
-        try:
-            self._method()(self._encode(message), timeout=seconds)
-        except grpc.RpcError:
-            self._say("the coordinator could not be told")
+        with contextlib.suppress(grpc.RpcError, PeerError):
+            self._decode(self._method()(self._encode(message), timeout=seconds))
 
     def close(self) -> None:
         """Close the connection."""
@@ -99,6 +99,7 @@ class Link:
             verdict = self._verdict(error)
             self._audit.received(f"status:{error.code().name.lower()}", (error.details() or "").encode())
             return Stopped(verdict)
+        self._is_known = True
         return self._decode(answer)
 
     def _encode(self, message: SiteMessage) -> bytes:
@@ -126,7 +127,9 @@ class Link:
         code, details = error.code(), error.details() or ""
         if code is grpc.StatusCode.UNAVAILABLE:
             files = self._keys / TLS_CERTIFICATE, self._keys / TLS_KEY
-            fault = certificate_fault(self._endpoint, self._pinned, *files, self._identity.passphrase)
+            fault = certificate_fault(
+                self._endpoint, self._pinned, *files, self._identity.passphrase, accepted=self._is_known
+            )
             if fault is not None:
                 return fault
         meaning = status.from_status(code.name, details)

@@ -9,6 +9,7 @@ import secrets
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +18,16 @@ import typer
 from fedglmm_secure import shell
 from fedglmm_secure.errors import FedglmmError, InputError, RefusalError
 from fedglmm_secure.estimate.local import local_report
+from fedglmm_secure.model.design import Design
+from fedglmm_secure.study import Study
 from fedglmm_secure.study.site_rows import SiteRows
 from fedglmm_secure.wire import approval as approvals
 from fedglmm_secure.wire.certificates import coordinator_trust
 from fedglmm_secure.wire.identity import certificate_der
+from fedglmm_secure.wire.messages import Finished
 from fedglmm_site.admission import SiteTable, require_approval, site_of
 from fedglmm_site.audit import AuditLog, refuse_lost_log, verify_log
+from fedglmm_site.disk import replace
 from fedglmm_site.link import Link
 from fedglmm_site.participation import Participation
 from fedglmm_site.policy import read_policy
@@ -178,10 +183,8 @@ def join(
         stack.enter_context(contextlib.closing(link))
         stack.enter_context(register.run(candidate, own_policy, datetime.now(UTC)))
         with _noted(audit, approved.study.id):
-            finished, sums = participation.take_part(out, link, say)
-    (out / "result.json").write_text(finished.result_json, encoding="utf-8")
-    report = local_report(approved, name, table.design, sums, finished.result_json)
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            keep = partial(_keep, out, approved, name, table.design)
+            sums = participation.take_part(out, link, keep, say)
     if not quiet:
         print(
             f"{name}: {table.design.rows} rows used, {sums} sums answered; result, report, journal and audit log "
@@ -219,6 +222,13 @@ def verify(
 def main() -> None:
     """Run the command line."""
     shell.run(app, "fedglmm-site")
+
+
+def _keep(out: Path, study: Study, name: str, design: Design, finished: Finished, sums: int) -> None:
+    """Return when the result, and what this site computes from it for itself, are on disk."""
+    report = local_report(study, name, design, sums, finished.result_json)
+    replace(out / "result.json", finished.result_json.encode())
+    replace(out / "report.json", f"{json.dumps(report, indent=2)}\n".encode())
 
 
 @contextlib.contextmanager

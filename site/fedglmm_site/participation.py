@@ -15,6 +15,9 @@ from fedglmm_secure.wire.terms import terms_of
 from fedglmm_site.agent import Agent, Link
 from fedglmm_site.journal import Journal, SeedFile
 
+Keep = Callable[[Finished, int], None]
+"""Takes the result and the number of sums that were answered; returns when both are where a crash cannot take them."""
+
 
 @dataclass(frozen=True)
 class Participation:
@@ -30,28 +33,32 @@ class Participation:
     share: object
     """The site's share of the study's Paillier key, None for other protocols."""
 
-    def take_part(self, folder: Path, link: Link, say: Callable[[str], None]) -> tuple[Finished, int]:
-        """The result, and the number of sums that were answered.
+    def take_part(self, folder: Path, link: Link, keep: Keep, say: Callable[[str], None]) -> int:
+        """Answer questions until the result is there, which ``keep`` puts on disk; how many sums were answered.
 
         A session of this folder that has not ended goes on; when the coordinator does not know it any more, another one
-        begins, with a new seed. The seed is forgotten when the result is here.
+        begins, with a new seed. The seed is forgotten when the result is kept, before the coordinator hears of it.
         """
         seeds = SeedFile(folder)
+
+        def end(finished: Finished, sums: int) -> None:
+            keep(finished, sums)
+            seeds.forget()
+
         with Journal(folder / "journal.jsonl") as journal:
             machine = self._machine(seeds.read_or_draw(self.randomness), journal.sessions)
             records = journal.session_of(machine.hello())
             if records:
                 say("going on in the session of this folder's journal")
             try:
-                finished = self._agent(machine, journal, link, say).run(records)
+                self._agent(machine, journal, link, end, say).run(records)
             except SessionOver:
                 if not records:
                     raise
                 say("the coordinator does not know that session any more; beginning another one")
                 machine = self._machine(seeds.draw(self.randomness), journal.sessions)
-                finished = self._agent(machine, journal, link, say).run()
-        seeds.forget()
-        return finished, machine.sums
+                self._agent(machine, journal, link, end, say).run()
+            return machine.sums
 
     def _machine(self, seed: Seed, earlier: frozenset[bytes]) -> Site:
         return Site(
@@ -59,6 +66,6 @@ class Participation:
             randomness=self.randomness, earlier_sessions=earlier, share=self.share,
         )  # fmt: skip
 
-    def _agent(self, machine: Site, journal: Journal, link: Link, say: Callable[[str], None]) -> Agent:
+    def _agent(self, machine: Site, journal: Journal, link: Link, keep: Keep, say: Callable[[str], None]) -> Agent:
         party = Party(self.judged, self.rows, machine, journal.append, say)
-        return Agent(machine.name, party, link)
+        return Agent(machine.name, party, link, lambda finished: keep(finished, machine.sums))

@@ -237,7 +237,7 @@ def test_a_site_says_that_the_coordinators_certificate_expired(certified, tmp_pa
         port = server.add_secure_port("127.0.0.1:0", credentials)
         await server.start()
         try:
-            return await asyncio.to_thread(certificate_fault, ("127.0.0.1", port), trust, *files, None)
+            return await asyncio.to_thread(certificate_fault, ("127.0.0.1", port), trust, *files, None, accepted=False)
         finally:
             await server.stop(grace=None)
 

@@ -100,7 +100,7 @@ def test_a_coordinator_killed_during_a_sum_goes_on_from_its_store(deploy, sites,
     assert [second.end(), *(site.end() for site in joined)] == [0] * 5
     assert "going on after sum" in second.stderr
     disturbed = answer(deployment)
-    third = deployment.coordinator()  # the fit is done: the store has its result
+    third = deployment.coordinator("--linger", 1)  # the fit is done: the store has its result
     assert third.end() == 0
     assert "this fit is done" in third.stderr
     assert disturbed == undisturbed(deployment, sites, address)

@@ -97,7 +97,23 @@ def test_three_sums_take_one_round_trip_each(run):
             asked = await net.round(asked)
         assert set(asked.values()) == {Finished(OUTCOME)}
         assert await net.session.run(1.0, 1.0) == Finished(OUTCOME)
-        await net.session.wait_until_told(1.0)
+
+    run(scene)
+
+
+def test_a_site_knows_the_end_when_it_comes_again(run):
+    """An answer can be lost on its way: that it was given is not that it arrived."""
+
+    async def scene(net: Net) -> None:
+        asked = await net.hello_all()
+        for _ in range(3):
+            asked = await net.round(asked)
+        waiting = asyncio.create_task(net.session.wait_until_told(5.0))
+        for name, site in net.sites.items():
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+            assert await net.session.exchange(Ready(name, site.session_id, 3, Phase.CONTRIBUTE)) == Finished(OUTCOME)
+        await asyncio.wait_for(waiting, 1.0)
 
     run(scene)
 

@@ -98,16 +98,23 @@ def agent(script, design):
         script.append(record)  # looked up when called: a test replaces it
 
     party = Party(script.study, rows, script.site, keep)
-    return Agent(ME, party, script)
+    return Agent(ME, party, script, lambda finished: script.events.append(("kept", finished)))
 
 
 def test_a_contribution_is_on_disk_before_it_is_sent(script, agent):
     script.replies = [script.first, Finished("{}")]
     assert agent.run() == Finished("{}")
-    hello, written, sent = script.events
+    hello, written, sent, *_ = script.events
     assert hello[0] == "sent"
     assert (written[0], sent[0]) == ("on disk", "sent")
     assert written[1] is sent[1]
+
+
+def test_the_coordinator_hears_that_the_result_arrived_once_it_is_kept(script, agent):
+    script.replies = [script.first, Finished("{}")]
+    agent.run()
+    last_word = Ready(ME, script.site.session_id, 1, Phase.CONTRIBUTE)
+    assert script.events[-2:] == [("kept", Finished("{}")), ("sent", last_word)]
 
 
 def test_nothing_is_sent_when_the_journal_cannot_be_written(script, agent, monkeypatch):
@@ -130,7 +137,7 @@ def test_a_question_asked_twice_is_answered_with_the_same_bytes(script, agent):
 
     script.replies = [first, lambda: asked[0], Finished("{}")]
     agent.run()
-    contributions = [message for what, message in script.events if what == "sent"][1:]
+    contributions = [message for what, message in script.events if what == "sent"][1:-1]
     assert contributions[0] is contributions[1]
     assert [what for what, _ in script.events].count("on disk") == 1
 
