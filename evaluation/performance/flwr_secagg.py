@@ -2,9 +2,10 @@
 
     FLWR_PYTHON=/path/to/python python evaluation/performance/protocols.py
 
-flwr wants an older protobuf than this project, so it lives in an environment of its own (``make bench FLWR=1`` makes one)
-and this file is run there by that environment's Python: the sums asked for on standard input, their costs on standard
-output, both JSON. No network: bytes are the keys, sealed shares and arrays that a client hands over, without envelopes.
+flwr wants an older protobuf than this project, so it lives in an environment of its own, which ``make bench FLWR=1``
+makes. This file is run there by that environment's Python: the sums asked for on standard input, their costs on
+standard output, both JSON. No network: bytes are the keys, sealed shares and arrays that a client hands over, without
+envelopes. All clients are neighbours of each other, as in SecAgg.
 """
 
 from __future__ import annotations
@@ -17,14 +18,11 @@ import time
 from dataclasses import astuple, dataclass
 from statistics import median
 
-VERSION = "1.41.0"
-"""The flwr whose inner functions are called here."""
-
 MODULUS, TARGET, CLIP = 2**32, 2**22, 8.0
 """flwr's defaults: masks modulo 2^32, numbers rounded to 22 bits of the range -8 .. 8."""
 
 CLIENTS = 10
-"""Up to so many clients sums are repeated."""
+"""With up to so many clients a sum is repeated."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +37,14 @@ class SecAggCost:
 def secagg_costs(wanted: list[tuple[int, int]]) -> dict[tuple[int, int], SecAggCost]:
     """The costs of sums of (numbers, clients), empty with a word of advice when no Python with flwr is named."""
     python = os.environ.get("FLWR_PYTHON")
-    if python is None:
+    if not python:
         print("flwr's SecAgg+ is left out: `make bench FLWR=1` installs it apart, or name a Python as FLWR_PYTHON")
         return {}
     asked = json.dumps(wanted)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    run = subprocess.run([python, __file__], input=asked, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    run = subprocess.run(
+        [python, __file__], input=asked, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
     return {key: SecAggCost(*cost) for key, cost in zip(wanted, json.loads(run.stdout), strict=True)}
 
 
@@ -60,13 +60,19 @@ def main() -> None:
 def one_sum(numbers: int, clients: int) -> SecAggCost:
     """One sum of ``numbers`` numbers, flwr's weight among them: all clients neighbours, 2/3 of them open it."""
     import numpy as np  # noqa: PLC0415  # of flwr's environment
-    from flwr.client.mod.secure_aggregation import secaggplus_mod as client  # noqa: PLC0415
+    from flwr.client.mod.secure_aggregation.secaggplus_mod import (  # noqa: PLC0415
+        SecAggPlusState,
+        _collect_masked_vectors,
+        _setup,
+        _share_keys,
+        _unmask,
+    )
     from flwr.common import ndarrays_to_parameters  # noqa: PLC0415
     from flwr.common.secure_aggregation.secaggplus_constants import Key  # noqa: PLC0415
 
     ids = list(range(1, clients + 1))
     values = np.random.default_rng(0).normal(size=(clients, numbers - 1))
-    states = {nid: client.SecAggPlusState() for nid in ids}
+    states = {nid: SecAggPlusState() for nid in ids}
     spent, sent = dict.fromkeys(ids, 0.0), dict.fromkeys(ids, 0)
 
     def stage(nid, work, *arguments):
@@ -82,20 +88,20 @@ def one_sum(numbers: int, clients: int) -> SecAggCost:
     }  # fmt: skip
     for nid in ids:
         states[nid].nid = nid
-    keys = {nid: stage(nid, client._setup, settings) for nid in ids}
+    keys = {nid: stage(nid, _setup, settings) for nid in ids}
     public = {str(nid): (key[Key.PUBLIC_KEY_1], key[Key.PUBLIC_KEY_2]) for nid, key in keys.items()}
     sealed: dict[int, dict[int, bytes]] = {nid: {} for nid in ids}
     for nid in ids:
-        shared = stage(nid, client._share_keys, public)
+        shared = stage(nid, _share_keys, public)
         for to, ciphertext in zip(shared[Key.DESTINATION_LIST], shared[Key.CIPHERTEXT_LIST], strict=True):
             sealed[to][nid] = ciphertext
     masked = []
     for nid in ids:
         given = {Key.CIPHERTEXT_LIST: list(sealed[nid].values()), Key.SOURCE_LIST: list(sealed[nid])}
         weighed = ndarrays_to_parameters([values[nid - 1]])
-        masked.append(stage(nid, client._collect_masked_vectors, given, 1, weighed)[Key.MASKED_PARAMETERS])
+        masked.append(stage(nid, _collect_masked_vectors, given, 1, weighed)[Key.MASKED_PARAMETERS])
     everyone = {Key.ACTIVE_NODE_ID_LIST: ids, Key.DEAD_NODE_ID_LIST: []}
-    released = [stage(nid, client._unmask, everyone)[Key.SHARE_LIST] for nid in ids]
+    released = [stage(nid, _unmask, everyone)[Key.SHARE_LIST] for nid in ids]
     began = time.perf_counter()
     total = opened(masked, released)
     server = time.perf_counter() - began
