@@ -1,7 +1,7 @@
 # make demo     fit the four-hospital trial: one coordinator and four sites over gRPC, on this machine
 # make test     every test
 # make check    lint, types, import contracts, generated code up to date
-# make bench    figures: likelihood, sums a fit, cost of masking
+# make bench    figures: likelihood, sums a fit, cost of the secure sums; with FLWR=1 beside flwr's SecAgg+
 # make evaluate attacks: what a curious coordinator finds; 1,000 fits over a hostile network and among liars
 # make proto    generate the code of proto/ again
 
@@ -34,8 +34,8 @@ format: .venv/installed-check
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/installed-test
-	$(BIN)/python evaluation/performance/bench.py
+bench: .venv/installed-test $(if $(FLWR),.venv/flwr/installed)
+	$(if $(FLWR),FLWR_PYTHON=.venv/flwr/bin/python )$(BIN)/python evaluation/performance/bench.py
 
 evaluate: .venv/installed-test
 	$(BIN)/python evaluation/security/run_mutants.py
@@ -60,6 +60,11 @@ clean:
 .venv/installed-test: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch .venv/installed $@
+# An environment of its own, as flwr wants an older protobuf; its version, as the figures are of its inner functions.
+.venv/flwr/installed: | .venv/bin/python
+	$(BIN)/python -m venv .venv/flwr
+	.venv/flwr/bin/python -m pip install --quiet --disable-pip-version-check flwr==1.41.0
+	touch $@
 .venv/installed-check: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[check]'
 	mkdir -p .venv/proto

@@ -1,4 +1,4 @@
-"""What it costs: the likelihood, the sums of a fit, and a masked sum over gRPC, each beside what it must at least cost.
+"""What it costs: the likelihood, the sums of a fit, the secure sums, each beside what it must at least cost.
 
     python evaluation/performance/bench.py
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,11 +31,15 @@ from fedglmm_secure.model.questions import MarginalDerivatives
 
 sys.path.insert(0, str(Path(__file__).parent))
 from against_lme4 import has_lme4, whole_fits
+from paillier import packed_against_phe
+from protocols import protocols
 from rounds import references, simulations, spread
-from sums import sum_over_grpc
+from sums import Cost, sum_over_grpc
 
 ROOT = Path(__file__).parents[2]
 NODES = 9
+RUNS = 3
+"""Runs of each protocol over gRPC, in turn."""
 
 
 def main() -> None:
@@ -49,6 +53,9 @@ def main() -> None:
     console.print(spread(courses))
     console.print(references())
     console.print(network())
+    console.print(packed_against_phe())
+    console.print("the secure sums of 3, 10 and 50 sites: some minutes")
+    Console(width=150).print(protocols())
     if has_lme4():
         console.print("fitting with lme4: some minutes")
         console.print(whole_fits(((20_000, 6), (200_000, 20))))
@@ -195,30 +202,38 @@ def fits() -> Table:
 
 
 def network() -> Table:
-    """A masked sum over gRPC with mutual TLS beside an empty round trip on the same connection."""
-    table = Table(title="One sum over gRPC, mutual TLS on loopback, journal synced", title_justify="left")
+    """Sums over gRPC with mutual TLS: masked beside plain, and both beside an empty round trip on the same connection.
+
+    The protocols take turns, so that all see the same machine; a ratio is the median of the turns' ratios.
+    """
+    table = Table(
+        title="One sum over gRPC, mutual TLS on loopback, journal synced, all parties in one process",
+        title_justify="left",
+    )
     for column in (
-        "sites",
-        "numbers",
-        "protocol",
-        "ms a sum",
-        "ms an empty round trip",
-        "ratio",
-        "bytes a site",
-    ):
-        table.add_column(column, justify="left" if column == "protocol" else "right")
-    for sites, numbers in ((4, 28), (4, 253), (10, 253), (4, 11_627)):
-        for name, protocol, dropouts in (
-            ("plain", "plain", 0),
-            ("masking", "masking", 0),
-            ("masking, dropouts = 1", "masking", 1),
-        ):
-            cost = sum_over_grpc(sites, numbers, protocol, dropouts)
-            table.add_row(
-                f"{sites}", f"{numbers:,}", name, f"{cost.sum_ms:.2f}", f"{cost.empty_ms:.2f}",
-                f"{cost.sum_ms / cost.empty_ms:.1f}", f"{cost.bytes_per_site:,.0f}",
-            )  # fmt: skip
+        "sites", "numbers", "empty, ms", "plain, ms", "masked, ms", "to plain", "dropouts = 1, ms", "to plain",
+        "bytes a site: plain", "masked", "dropouts = 1",
+    ):  # fmt: skip
+        table.add_column(column, justify="right")
+    for sites, numbers in ((4, 28), (3, 253), (10, 253), (50, 253), (3, 11_627), (10, 11_627)):
+        asked = (("plain", 0), ("masking", 0), *((("masking", 1),) if sites > 3 else ()))
+        turns = [[sum_over_grpc(sites, numbers, *protocol) for protocol in asked] for _ in range(RUNS)]
+        plain, masked, *tolerant = zip(*turns, strict=True)
+        table.add_row(
+            f"{sites}", f"{numbers:,}", f"{median(cost.empty_ms for cost in plain):.2f}", _ms(plain),
+            _ms(masked), _times(masked, plain),
+            *((_ms(tolerant[0]), _times(tolerant[0], plain)) if tolerant else ("", "")),
+            *(f"{each[0].bytes_per_site:,.0f}" for each in (plain, masked, *tolerant)),
+        )  # fmt: skip
     return table
+
+
+def _ms(turns: Sequence[Cost]) -> str:
+    return f"{median(cost.sum_ms for cost in turns):.2f}"
+
+
+def _times(turns: Sequence[Cost], base: Sequence[Cost]) -> str:
+    return f"{median(cost.sum_ms / other.sum_ms for cost, other in zip(turns, base, strict=True)):.2f}"
 
 
 def in_turn(*functions: Callable[[], object], runs: int = 7) -> list[float]:
