@@ -21,8 +21,8 @@ MOST_CORRELATED = 0.9
 FIRST_RADIUS = 0.3
 CLIMBS = 100
 """Steps on the model; some ten are usual."""
-TOP = 1e-18
-"""Relative to the model's value: what is left to climb at its top."""
+TOP, ROUNDING = 1e-18, 1e-14
+"""Relative to the model's value: what is left to climb at its top, and what its differences cannot tell."""
 
 
 def covariance_step(chart: Chart, theta: Vector, at: Derivatives, groups: float, radius: float) -> Step | None:
@@ -58,7 +58,8 @@ def climb(chart: Chart, theta: Vector, model: Derivatives, radius: float) -> Ste
             there = at(trial)
             return Step(trial - theta, there.value, bounded=True) if there.value > 0.0 else None
         there = at(trial)
-        ratio = (there.value - here.value + 1e-15) / (step.predicted + 1e-15)
+        rounding = ROUNDING * (1.0 + abs(here.value))
+        ratio = (there.value - here.value + rounding) / (step.predicted + rounding)
         if ratio > 0.1:
             point, here = trial, there
             inner *= 2.0 if step.bounded and ratio > 0.75 else 1.0
