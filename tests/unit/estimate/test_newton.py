@@ -185,7 +185,10 @@ def test_the_first_of_dependent_columns_stays() -> None:
     rng = np.random.default_rng(8)
     x = rng.normal(size=(50, 2))
     dependent = np.column_stack([np.ones(50), x[:, 0], 3 * x[:, 0] - 1, np.zeros(50), x[:, 1]])
-    assert independent_columns(dependent.T @ dependent) == (0, 1, 4)
+    products = dependent.T @ dependent
+    assert independent_columns(products) == (0, 1, 4)
+    assert independent_columns(products, [0, 2, 3, 4, 1]) == (0, 2, 4)
+    assert independent_columns(products + 1e-12 * rng.normal(size=products.shape)) == (0, 1, 4)
 
 
 def test_a_penalty_tames_separation_and_its_gradient_is_zero_at_the_estimate() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedglmm_secure.estimate.trust_region import propose
+from fedglmm_secure.estimate.trust_region import decrement, propose
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 10.0))
@@ -42,3 +42,16 @@ def test_a_flat_direction_is_bounded_by_the_radius() -> None:
     step = propose(np.array([1.0, 1.0]), np.diag([0.0, -1.0]), 3.0)
     assert step.bounded
     assert np.linalg.norm(step.step) == pytest.approx(3.0)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_decrement_is_what_newtons_step_gains(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    gradient, root = rng.normal(size=3), rng.normal(size=(3, 3))
+    hessian = -root @ root.T - 0.1 * np.eye(3)
+    assert decrement(gradient, hessian) == pytest.approx(propose(gradient, hessian, 1e6).predicted, rel=1e-6)
+
+
+@pytest.mark.parametrize("last", [0.0, 1e-16, 1.0])
+def test_without_a_maximum_it_is_infinite(last: float) -> None:
+    assert decrement(np.array([0.0, 0.0]), np.diag([-1.0, last])) == np.inf
