@@ -18,7 +18,7 @@ class Line:
     """A TCP proxy on this machine to ``target`` (HOST:PORT), which may not be there."""
 
     def __init__(self, target: str, *, delay: float = 0.0, budgets: Iterator[int] | None = None) -> None:
-        """Every piece of data is held back for ``delay`` seconds, and each connection is cut after a budget of bytes."""
+        """Every piece of data is held back for ``delay`` seconds; each connection is cut after a budget of bytes."""
         host, _, port = target.rpartition(":")
         self.target = (host, int(port))
         self.delay = delay

@@ -65,7 +65,8 @@ def test_lines_that_lag(deploy, sites, address, line, answer):
     coordinator = deployment.coordinator()
     where = address(coordinator)
     joined = [
-        deployment.site(name, line(where, delay=delay).address) for name, delay in zip(sites, (0, 0.05, 0.2, 0.5))
+        deployment.site(name, line(where, delay=delay).address)
+        for name, delay in zip(sites, (0, 0.05, 0.2, 0.5), strict=True)
     ]
     all_end_well(coordinator, joined)
     assert estimates(deployment) == answer
