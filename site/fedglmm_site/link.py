@@ -89,10 +89,12 @@ class Link:
         data = self._encode(message)
         for _ in range(LAST_TRIES):
             try:
-                self._method()(data, timeout=seconds)
+                self._decode(self._method()(data, timeout=seconds))
             except grpc.RpcError:
                 self._channel.close()
                 self._channel = self._connect()
+            except PeerError:
+                return  # heard, and answered with what concerns nobody any more
             else:
                 return
         self._say("the coordinator could not be told")
