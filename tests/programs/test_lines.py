@@ -52,7 +52,7 @@ def test_lines_that_are_cut_again_and_again(deploy, sites, address, line, answer
     coordinator = deployment.coordinator("--linger", 40)  # a last word that is cut off is waited for
     where = address(coordinator)
     draw = random.Random(1).randint
-    lines = [line(where, delay=0.005, budgets=(draw(500, 40_000) for _ in itertools.count())) for _ in sites]
+    lines = [line(where, delay=0.005, budgets=(draw(500, 20_000) for _ in itertools.count())) for _ in sites]
     joined = [deployment.site(name, cut.address) for name, cut in zip(sites, lines, strict=True)]
     all_end_well(coordinator, joined)
     assert all(cut.cuts > 0 for cut in lines), [cut.cuts for cut in lines]
