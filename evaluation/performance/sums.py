@@ -1,18 +1,15 @@
-"""A protected sum over gRPC, timed: the coordinator's server and the sites' links, with mutual TLS.
-
-Each site is a process of its own, as in a hospital: threads of one process would wait for the interpreter's lock.
-"""
+"""A protected sum over gRPC, timed: the coordinator's server and the sites' links, with mutual TLS, in one process."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 import time
 from collections.abc import Generator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -101,12 +98,14 @@ async def _run(study: Study, own: identity.Identity, folder: Path, numbers: int)
     with Transcript(folder / "transcript.jsonl", time.time) as transcript, store, log:
         server, address = await start_server(Exchange(study, session, transcript, log), study, own, "127.0.0.1:0")
         names = [site.name for site in study.sites]
-        # Forked from a process that has imported what takes long and holds no connection: sites start at once.
-        context = get_context("forkserver")
-        context.set_forkserver_preload(["fedglmm_coordinator.server", "fedglmm_secure.shell", "fedglmm_site.link"])
-        with ProcessPoolExecutor(len(names), context) as pool:
-            loop = asyncio.get_running_loop()
-            work = [loop.run_in_executor(pool, _take_part, study, name, folder, address, numbers) for name in names]
+        barrier = threading.Barrier(len(names))
+        with ThreadPoolExecutor(len(names)) as pool:
+            work = [
+                asyncio.get_running_loop().run_in_executor(
+                    pool, _take_part, study, name, folder, address, numbers, barrier
+                )
+                for name in names
+            ]
             await session.run(60.0, 60.0)
             await session.wait_until_told(5.0)
             sent = await asyncio.gather(*work)
@@ -114,11 +113,12 @@ async def _run(study: Study, own: identity.Identity, folder: Path, numbers: int)
     return Cost(1e3 * median(np.diff(moments)), 1e3 * median(empty), float(np.mean(sent)))
 
 
-def _take_part(study: Study, name: str, folder: Path, address: str, numbers: int) -> float:
+def _take_part(study: Study, name: str, folder: Path, address: str, numbers: int, barrier: threading.Barrier) -> float:
     """One site's part in every sum; bytes a sum."""
     own = folder / name
     audit = _audit_log(study, own)
     link = _link(study, address, own, audit)
+    barrier.wait()
     values, slots = np.random.default_rng(0).normal(size=numbers), tuple(map(str, range(numbers)))
     seed = Seed(secrets.token_bytes(SEED_BYTES))
     terms, policy = terms_of(study), Policy(allow_plain=True)
