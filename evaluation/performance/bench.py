@@ -52,10 +52,11 @@ def main() -> None:
     console.print(table)
     console.print(spread(courses))
     console.print(references())
-    console.print(network())
+    wide = Console(width=150)
+    wide.print(network())
     console.print(packed_against_phe())
     console.print("the secure sums of 3, 10 and 50 sites: some minutes")
-    Console(width=150).print(protocols())
+    wide.print(protocols())
     if has_lme4():
         console.print("fitting with lme4: some minutes")
         console.print(whole_fits(((20_000, 6), (200_000, 20))))
