@@ -27,7 +27,7 @@ from rich.table import Table
 
 from fedglmm_secure.ring import Vector
 from fedglmm_secure.securesum import Policy, SigningIdentity, Site, Terms, open_session, paillier, sum_once
-from fedglmm_secure.securesum.messages import DIGEST_BYTES, KEY_BYTES, Relay, SumRequest
+from fedglmm_secure.securesum.messages import BATCH, DIGEST_BYTES, KEY_BYTES, Relay, SumRequest
 from fedglmm_secure.securesum.session import PaillierTerms
 from fedglmm_secure.securesum.site import Step
 from fedglmm_secure.securesum.states import KEY_PHASES
@@ -147,8 +147,8 @@ def protocols(lengths: tuple[int, ...] = LENGTHS, cohorts: tuple[int, ...] = SIT
         title="One sum without a network: the work of one site and of the coordinator",
         title_justify="left",
         caption=f"Paillier uses {os.cpu_count()} cores, phe's encryption one; phe is scaled from {SAMPLE} numbers. "
-        "'phe to it': one number a ciphertext beside this row. Ahead: keys of 16 sums, or r^N of one; flwr makes its "
-        "keys in every sum.",
+        f"'phe to it': one number a ciphertext beside this row. Ahead: keys of {BATCH} sums, or r^N of one. flwr makes "
+        "its keys in every sum, rounds each number to 22 bits, masks modulo 2^32 and sends 64 bits a number.",
         caption_justify="left",
     )
     for column in (

@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ import grpc
 import grpc.aio
 import numpy as np
 
+from fedglmm_coordinator.log import Log
 from fedglmm_coordinator.server import Exchange, server_credentials, start_server
 from fedglmm_coordinator.session import Session
 from fedglmm_coordinator.store import Store
@@ -92,8 +94,9 @@ async def _run(study: Study, own: identity.Identity, folder: Path, numbers: int)
     store = Store(folder / "store.sqlite", study)
     conductor = Conductor(study, fit, randomness=secrets.token_bytes, keep=lambda _: "", ledger=store)
     session = Session(conductor, [site.name for site in study.sites], say=lambda _: None)
-    with Transcript(folder / "transcript.jsonl", time.time) as transcript, store:
-        server, address = await start_server(Exchange(study, session, transcript), study, own, "127.0.0.1:0")
+    log = Log(folder / "log.jsonl", lambda: datetime.now(UTC), lambda _: None)
+    with Transcript(folder / "transcript.jsonl", time.time) as transcript, store, log:
+        server, address = await start_server(Exchange(study, session, transcript, log), study, own, "127.0.0.1:0")
         names = [site.name for site in study.sites]
         barrier = threading.Barrier(len(names))
         with ThreadPoolExecutor(len(names)) as pool:
