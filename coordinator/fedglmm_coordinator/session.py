@@ -15,7 +15,7 @@ from fedglmm_coordinator.bell import Bell
 from fedglmm_secure.errors import FedglmmError, LinkError
 from fedglmm_secure.exchange import Conductor
 from fedglmm_secure.wire.limits import POLL_SECONDS
-from fedglmm_secure.wire.messages import CoordinatorMessage, Finished, SiteMessage, Stopped, Wait
+from fedglmm_secure.wire.messages import CoordinatorMessage, Finished, Ready, SiteMessage, Stopped, Wait
 
 
 class Session:
@@ -34,7 +34,6 @@ class Session:
         self._conductor = conductor
         self._say = say
         self._poll_seconds = poll_seconds
-        self._given: set[str] = set()
         self._told: set[str] = set()
         self._said: set[str] = set()
         self._bytes: Counter[str] = Counter(dict.fromkeys(sites, 0))
@@ -167,9 +166,12 @@ class Session:
             return Wait()
         if answer is None:
             return Wait()
-        if isinstance(answer, Stopped) or (isinstance(answer, Finished) and message.site in self._given):
+        if isinstance(answer, Stopped) or (isinstance(answer, Finished) and _has_result(message)):
             self._told.add(message.site)
             self._news.ring()
-        elif isinstance(answer, Finished):
-            self._given.add(message.site)
         return answer
+
+
+def _has_result(message: SiteMessage) -> bool:
+    """Whether a site says that the result arrived. What is sent again because its answer was lost does not."""
+    return isinstance(message, Ready) and message.phase is None

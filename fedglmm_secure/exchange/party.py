@@ -89,6 +89,10 @@ class Party:
         self._keep_record(step.record)
         return step.message
 
+    def farewell(self) -> Ready:
+        """That the result has arrived: where this site was, without a phase."""
+        return Ready(self._machine.name, self._machine.session_id, self._machine.sums)
+
     def poll(self) -> Hello | Ready:
         """Where this site is: what it says when it has nothing to send."""
         machine = self._machine

@@ -62,7 +62,7 @@ class Agent:
             match reply:
                 case Finished():
                     self._keep(reply)
-                    self._link.send_last(self._party.poll(), FAREWELL_SECONDS)  # now the coordinator may go
+                    self._link.send_last(self._party.farewell(), FAREWELL_SECONDS)  # now the coordinator may go
                     return reply
                 case Stopped():
                     raise CoordinatorStopped(reply.error)

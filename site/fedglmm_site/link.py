@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -30,6 +29,9 @@ OPTIONS = (
 )
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two attempts: doubled each time, then drawn between half and all of it."""
+
+LAST_TRIES = 5
+"""Attempts to say the last word."""
 
 
 class Link:
@@ -83,9 +85,19 @@ class Link:
             self._channel = self._connect()
 
     def send_last(self, message: SiteMessage, seconds: float) -> None:
-        """Send once, for the other's information; not being heard is no error."""
-        with contextlib.suppress(grpc.RpcError, PeerError):
-            self._decode(self._method()(self._encode(message), timeout=seconds))
+        """Send for the other's information, a few times if the line breaks; not being heard is no error."""
+        data = self._encode(message)
+        for _ in range(LAST_TRIES):
+            try:
+                self._decode(self._method()(data, timeout=seconds))
+            except grpc.RpcError:
+                self._channel.close()
+                self._channel = self._connect()
+            except PeerError:
+                return  # heard, and answered with what concerns nobody any more
+            else:
+                return
+        self._say("the coordinator could not be told")
 
     def close(self) -> None:
         """Close the connection."""

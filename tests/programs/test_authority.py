@@ -121,6 +121,7 @@ def certified(deploy):
             else:
                 text = add_site(text, "s", party, keys, replace=True)
         (deployment.folder / "study.toml").write_text(text)
+        deployment.study = Study.parse(text, "study.toml")
         return deployment
 
     return make

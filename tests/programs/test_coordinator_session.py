@@ -113,6 +113,8 @@ def test_a_site_knows_the_end_when_it_comes_again(run):
             await asyncio.sleep(0.05)
             assert not waiting.done()
             assert await net.session.exchange(Ready(name, site.session_id, 3, Phase.CONTRIBUTE)) == Finished(OUTCOME)
+            assert not waiting.done()
+            assert await net.session.exchange(Ready(name, site.session_id, 3)) == Finished(OUTCOME)
         await asyncio.wait_for(waiting, 1.0)
 
     run(scene)

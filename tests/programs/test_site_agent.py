@@ -113,7 +113,7 @@ def test_a_contribution_is_on_disk_before_it_is_sent(script, agent):
 def test_the_coordinator_hears_that_the_result_arrived_once_it_is_kept(script, agent):
     script.replies = [script.first, Finished("{}")]
     agent.run()
-    last_word = Ready(ME, script.site.session_id, 1, Phase.CONTRIBUTE)
+    last_word = Ready(ME, script.site.session_id, 1)
     assert script.events[-2:] == [("kept", Finished("{}")), ("sent", last_word)]
 
 

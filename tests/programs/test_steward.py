@@ -296,7 +296,7 @@ class TestAfterAFit:
             assert all(line.fields["study"] == finished_fit.study.hexdigest for line in lines)
             answers = [line.kind for line in lines if line.direction == "received" and line.kind != "wait"]
             sums = json.loads((finished_fit.out(name) / "report.json").read_text())["sums_answered"]
-            assert answers == ["asked:describe", *["asked:marginal-derivatives"] * (sums - 1), "finished"]
+            assert answers == ["asked:describe", *["asked:marginal-derivatives"] * (sums - 1), "finished", "finished"]
             assert [line.kind for line in lines if line.direction == "note"] == ["begun", "joined", "left"]
 
     def test_every_mutation_of_a_real_log_is_found(self, finished_fit):
