@@ -84,10 +84,7 @@ class Service:
         """Go on where the store says that an earlier process was."""
         result, standing = self._store.result, self._store.standing()
         if result is not None:
-            from fedglmm_secure.report import read_result  # noqa: PLC0415  loads matplotlib
-
             self._conductor.end = Finished(result)
-            self._result = read_result(result, str(self._store.path))
             self._say(f"this fit is done; its result is in {self._out / 'result.json'}")
             (self._out / "result.json").write_text(result, encoding="utf-8")
         elif standing is not None:

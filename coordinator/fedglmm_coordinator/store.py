@@ -44,7 +44,7 @@ class Store:
 
     def __init__(self, path: Path, study: Study) -> None:
         """Open or create the file; InputError when it is none, or belongs to another study."""
-        self.path = path
+        self._path = path
         self.sent: Counter[str] = Counter()
         """The bytes that each site has sent, kept with each sum."""
         with ExitStack() as undo:
@@ -129,7 +129,7 @@ class Store:
                 self._write("study", study.to_toml().encode())
         elif held != FORMAT.encode() or digest != study.digest:
             raise InputError(
-                f"{self.path}: holds another study, or another version of this one; choose another --store"
+                f"{self._path}: holds another study, or another version of this one; choose another --store"
             )
 
     def _sums(self) -> tuple[Opened, ...]:
@@ -161,7 +161,7 @@ class Store:
         try:
             yield
         except (FedglmmError, ValueError, TypeError, AttributeError, RecursionError, sqlite3.Error) as error:
-            raise InputError(f"{self.path}: is damaged ({error}); keep it, and begin again with another") from error
+            raise InputError(f"{self._path}: is damaged ({error}); keep it, and begin again with another") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from fedglmm_secure.errors import InputError, LinkError, PeerError
 from fedglmm_secure.model.questions import Question
 from fedglmm_secure.securesum import Hello, JournalRecord, Relay, Site, SumReply
+from fedglmm_secure.securesum.messages import DIGEST_BYTES
 from fedglmm_secure.study import Study
 from fedglmm_secure.study.guard import check_question
 from fedglmm_secure.study.site_rows import SiteRows
@@ -90,8 +91,8 @@ class Party:
         return step.message
 
     def farewell(self) -> Ready:
-        """That the result has arrived: where this site was, without a phase."""
-        return Ready(self._machine.name, self._machine.session_id, self._machine.sums)
+        """That the result has arrived: where this site was, without a phase; zeros for a session that it never saw."""
+        return Ready(self._machine.name, self._machine.session_id or bytes(DIGEST_BYTES), self._machine.sums)
 
     def poll(self) -> Hello | Ready:
         """Where this site is: what it says when it has nothing to send."""

@@ -117,6 +117,13 @@ def test_the_coordinator_hears_that_the_result_arrived_once_it_is_kept(script, a
     assert script.events[-2:] == [("kept", Finished("{}")), ("sent", last_word)]
 
 
+def test_a_site_that_only_collects_the_result_says_that_it_arrived(script, agent):
+    """It was killed before it had the result, and has another seed and no session now."""
+    script.replies = [Finished("{}")]
+    assert agent.run() == Finished("{}")
+    assert script.events[-2:] == [("kept", Finished("{}")), ("sent", Ready(ME, bytes(32), 0))]
+
+
 def test_nothing_is_sent_when_the_journal_cannot_be_written(script, agent, monkeypatch):
     def full(record):
         raise OSError("no space left on device")
