@@ -9,7 +9,7 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import TypeVar
 
 import gmpy2
@@ -21,8 +21,8 @@ from fedglmm_secure.estimate import FitResult, estimator
 from fedglmm_secure.exchange import Conductor, Party
 from fedglmm_secure.exchange.conductor import Fit
 from fedglmm_secure.rehearsal.hostile import MOST_STEPS, HostileNetwork
-from fedglmm_secure.rehearsal.liars import Lie, Situation
-from fedglmm_secure.rehearsal.lying_coordinators import LYING_COORDINATORS, BlindCoordinator, LyingCoordinator
+from fedglmm_secure.rehearsal.liars import Lie, LyingCoordinator, Situation
+from fedglmm_secure.rehearsal.lying_coordinators import LYING_COORDINATORS, BlindCoordinator
 from fedglmm_secure.rehearsal.lying_sites import LYING_SITES, LyingSite
 from fedglmm_secure.rehearsal.network import Keep, SiteAtHand
 from fedglmm_secure.rehearsal.weather import CALM, Weather
@@ -169,7 +169,8 @@ class _Run:
         names = on.terms.names
         self.liar_name = dice.choice(names)
         stranger = SigningIdentity.from_private_bytes(draw(32))
-        self.coordinator = schedule.coordinator(Situation(on.terms, dice, stranger)) if schedule.coordinator else None
+        knows = Situation(on.terms, dice, stranger, partial(_old_hellos, schedule.protocol, schedule.sites))
+        self.coordinator = schedule.coordinator(knows) if schedule.coordinator else None
         own = on.signing[self.liar_name]
         self.site = schedule.site(Situation(on.terms, dice, own)) if schedule.site else None
         self.fits: list[tuple[tuple[str, ...], list[bytes]]] = []
@@ -315,6 +316,12 @@ def earlier_session(protocol: str, sites: int) -> tuple[tuple[str, bytes], ...]:
     before = _Run(Schedule(-1, protocol, sites, is_long=False, weather=CALM))
     before.network.run()
     return tuple(before.network.sent)
+
+
+def _old_hellos(protocol: str, sites: int) -> tuple[Hello, ...]:
+    """How the sites greeted in that session."""
+    greetings = (codec.decode_site(data) for _, data in earlier_session(protocol, sites))
+    return tuple(message for message in greetings if isinstance(message, Hello))
 
 
 @cache

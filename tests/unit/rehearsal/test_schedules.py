@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from fedglmm_secure.rehearsal import hostile, schedules
-from fedglmm_secure.rehearsal.lying_coordinators import LYING_COORDINATORS, AsksOneSiteAlone, AsksTwice
+from fedglmm_secure.rehearsal.lies_about_questions import AsksOneSiteAlone, AsksTwice
+from fedglmm_secure.rehearsal.lying_coordinators import LYING_COORDINATORS
 from fedglmm_secure.rehearsal.lying_sites import LYING_SITES, FallsSilent, SendsTwoVectors
 from fedglmm_secure.rehearsal.network import SiteAtHand
 from fedglmm_secure.rehearsal.schedules import PROTOCOLS, Schedule, ground, run
