@@ -25,6 +25,8 @@ from fedglmm_secure.ring import Vector
 
 MOVING = 0.3
 """Share of the largest movement from which a column takes part in a separation."""
+FOLLOWING = 0.1
+"""Of the intercept's movement: what columns may move beside it that have no part in it."""
 LARGEST_PARAMETER = 1e5
 """In standardised units."""
 
@@ -131,7 +133,7 @@ def separation(objective: Objective, move: Vector) -> FitError:
     columns, intercept = objective.units.columns, objective.units.intercept
     moved = np.abs(move)[: len(columns)]
     others = np.where([column == intercept for column in columns], 0.0, moved)
-    if others.max() < MOVING * moved.max():
+    if others.max() < FOLLOWING * moved.max():
         return FitError("the outcome is the same in every row, or nearly: there is nothing to estimate")
     names = [
         objective.layout.columns[column]
