@@ -169,7 +169,9 @@ class _Run:
         names = on.terms.names
         self.liar_name = dice.choice(names)
         stranger = SigningIdentity.from_private_bytes(draw(32))
-        knows = Situation(on.terms, dice, stranger, partial(_old_hellos, schedule.protocol, schedule.sites))
+        knows = Situation(
+            on.terms, dice, stranger, partial(_old_hellos, schedule.protocol, schedule.sites, schedule.is_long)
+        )
         self.coordinator = schedule.coordinator(knows) if schedule.coordinator else None
         own = on.signing[self.liar_name]
         self.site = schedule.site(Situation(on.terms, dice, own)) if schedule.site else None
@@ -186,7 +188,9 @@ class _Run:
             schedule.weather,
             coordinator=self.coordinator,
             liars={self.liar_name: self.site} if self.site else {},
-            flotsam=earlier_session(schedule.protocol, schedule.sites) if schedule.weather.stale else (),
+            flotsam=earlier_session(schedule.protocol, schedule.sites, schedule.is_long)
+            if schedule.weather.stale
+            else (),
         )
 
     def was_lied_to(self) -> bool:
@@ -311,16 +315,16 @@ def exact_sums(protocol: str, sites: int, is_long: bool, cohort: tuple[str, ...]
 
 
 @cache
-def earlier_session(protocol: str, sites: int) -> tuple[tuple[str, bytes], ...]:
+def earlier_session(protocol: str, sites: int, is_long: bool) -> tuple[tuple[str, bytes], ...]:
     """All that the sites sent in an undisturbed session of the same study, before."""
-    before = _Run(Schedule(-1, protocol, sites, is_long=False, weather=CALM))
+    before = _Run(Schedule(-1, protocol, sites, is_long, weather=CALM))
     before.network.run()
     return tuple(before.network.sent)
 
 
-def _old_hellos(protocol: str, sites: int) -> tuple[Hello, ...]:
+def _old_hellos(protocol: str, sites: int, is_long: bool) -> tuple[Hello, ...]:
     """How the sites greeted in that session."""
-    greetings = (codec.decode_site(data) for _, data in earlier_session(protocol, sites))
+    greetings = (codec.decode_site(data) for _, data in earlier_session(protocol, sites, is_long))
     return tuple(message for message in greetings if isinstance(message, Hello))
 
 
