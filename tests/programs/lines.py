@@ -114,7 +114,7 @@ class _Connection:
         self._end(self._near)
 
     def arrive(self) -> None:
-        """What the site had sent arrives, and the end of the connection after it."""
+        """What the site had sent arrives; what is answered does not."""
         self._arrival.set()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
@@ -122,6 +122,8 @@ class _Connection:
             while data := source.recv(CHUNK):
                 time.sleep(self._line.delay)
                 self._line.gate.wait()
+                if self._stranded and source is self._far:
+                    continue  # nobody is left to hear it
                 if self._stranded:
                     self._arrival.wait()
                 self._budget -= len(data)
@@ -131,8 +133,8 @@ class _Connection:
                     break
                 if not self._line.is_deaf:
                     sink.sendall(data)
-        if self._stranded:
-            self._arrival.wait()
+        if self._stranded and source is self._near:
+            return  # the coordinator would drop what has just arrived along with its connection: it ends it itself
         self._end(source, sink)
 
     @staticmethod
