@@ -83,6 +83,8 @@ def check_approval(approval: Approval, study: Study, site: str, public_key: byte
         raise RefusalError(f"{source}: is an approval by another site or another key than {site}'s own; {again}")
     try:  # (2)
         digest, signature = bytes.fromhex(approval.digest), base64.b64decode(approval.signature, validate=True)
+        if _text(signature) != approval.signature:  # base64 leaves bits that say nothing: they are not free to change
+            raise ValueError("its signature is not in its one form")
         verify(site, public_key, signature, labels.APPROVAL, digest, site, approval.date)
     except (PeerError, ValueError, binascii.Error):
         raise RefusalError(f"{source}: its signature is not by {site}'s key, or it was edited; {again}") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import string
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +48,16 @@ def test_an_edited_field_is_found(approval, check, field):
     last = "0" if value[-3] != "0" else "1"
     with pytest.raises(RefusalError, match=r"its signature is not by|by another site or another key"):
         check(replace(approval, **{field: value[:-3] + last + value[-2:]}))
+
+
+def test_an_edit_of_bits_that_base64_does_not_use_is_found(approval, check):
+    *begin, last, _, _ = approval.signature
+    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+    other = alphabet[alphabet.index(last) ^ 1]
+    edited = "".join(begin) + other + "=="
+    assert base64.b64decode(edited) == base64.b64decode(approval.signature)
+    with pytest.raises(RefusalError, match="its signature is not by 1_UM's key, or it was edited"):
+        check(replace(approval, signature=edited))
 
 
 def test_another_sites_approval(study, identities, check):
