@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from functools import reduce
 from typing import Protocol, TypeVar, cast
 
@@ -42,9 +43,9 @@ class SumView:
     site: str
     request: SumRequest
 
-    @property
+    @cached_property
     def context(self) -> bytes:
-        """The context of the sum (32 bytes)."""
+        """The context of the sum (32 bytes), for every pair of sites the same."""
         return self.session.context(self.request)
 
     @property
@@ -90,6 +91,11 @@ class Collected:
     expected: Mapping[Phase, tuple[str, ...]]
     keys: Mapping[str, SumReply]
     """The advertisement of each site that this sum belongs to, where keys are advertised."""
+
+    @cached_property
+    def context(self) -> bytes:
+        """The context of the sum (32 bytes)."""
+        return self.session.context(self.request)
 
     def of(self, phase: Phase) -> Mapping[str, SumReply]:
         """The messages of a phase, by site."""

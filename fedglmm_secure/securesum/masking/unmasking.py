@@ -62,10 +62,9 @@ def total(collected: Collected) -> Ring:
 
 def _own_mask(collected: Collected, site: str) -> Ring:
     seed = _opened(collected, site)
-    context = collected.session.context(collected.request)
-    if commitment(seed, context, site) != _commitments(collected)[site]:
+    if commitment(seed, collected.context, site) != _commitments(collected)[site]:
         raise PeerError(f"the shares of site {site!r}'s self-mask do not open its commitment; start the session again")
-    return self_mask(seed, collected.session.id, context, site, collected.request.length)
+    return self_mask(seed, collected.session.id, collected.context, site, collected.request.length)
 
 
 def _pair_masks(collected: Collected, lost: str) -> Ring:
@@ -78,7 +77,7 @@ def _pair_masks(collected: Collected, lost: str) -> Ring:
     masks = ring.zeros(request.length)
     for survivor in _commitments(collected):
         secret = key.shared_secret(survivor, _keys(collected, survivor).mask_keys[place])
-        shared = pair_mask(secret, session.id, session.context(request), (survivor, lost), request.length)
+        shared = pair_mask(secret, session.id, collected.context, (survivor, lost), request.length)
         masks = ring.add(masks, shared) if survivor < lost else ring.subtract(masks, shared)
     return masks
 
@@ -95,8 +94,7 @@ def _check_agreement(collected: Collected, message: Agreement) -> None:
     commitments = _commitments(collected)
     if message.survivors != tuple(commitments):
         raise PeerError(f"site {message.site!r} agreed to other survivors than those of this sum")
-    context = collected.session.context(collected.request)
-    fields = agreed(context, _members(collected), commitments)
+    fields = agreed(collected.context, _members(collected), commitments)
     identity.verify(message.site, collected.terms.keys[message.site], message.signature, labels.AGREE, *fields)
 
 

@@ -125,7 +125,7 @@ class PaillierSum:
 
 def check(collected: Collected, message: SumReply) -> None:
     """Raise PeerError for a message that cannot be opened later, so that its sender is known."""
-    public, context = public_key(collected.terms), collected.session.context(collected.request)
+    public, context = public_key(collected.terms), collected.context
     match message:
         case Commitment():
             check_commitment(collected.terms, context, message)
