@@ -1,8 +1,9 @@
 # make demo     fit the four-hospital trial: one coordinator and four sites over gRPC, on this machine
 # make test     every test
 # make check    lint, types, import contracts, generated code up to date
-# make bench    figures: likelihood, sums a fit, cost of the secure sums; with FLWR=1 beside flwr's SecAgg+
-# make evaluate attacks: what a curious coordinator finds; 1,000 fits over a hostile network and among liars
+# make bench    figures: likelihood, sums a fit, cost of the secure sums, many sites; with FLWR=1 beside flwr's SecAgg+
+# make evaluate attacks: what a curious coordinator finds; each check deleted in turn; 1,000 fits over a hostile network
+#               and among liars; 100 fits whose processes are killed
 # make proto    generate the code of proto/ again
 
 PYTHON ?= python3
@@ -20,7 +21,7 @@ demo: .venv/installed
 	  --out rehearsal/indomethacin
 
 test: .venv/installed-test
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist worksteal
 
 check: .venv/installed-check
 	$(BIN)/ruff check .
@@ -41,6 +42,7 @@ evaluate: .venv/installed-test
 	$(BIN)/python evaluation/security/run_mutants.py
 	$(BIN)/python evaluation/security/search_transcript.py
 	$(BIN)/python evaluation/security/hostile.py
+	$(BIN)/python evaluation/robustness/crashes.py
 
 proto: .venv/installed-check
 	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. $(PROTO)

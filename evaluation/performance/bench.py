@@ -34,6 +34,7 @@ from against_lme4 import has_lme4, whole_fits
 from paillier import packed_against_phe
 from protocols import protocols
 from rounds import references, simulations, spread
+from scale import scale
 from sums import Cost, sum_over_grpc
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +58,7 @@ def main() -> None:
     console.print(packed_against_phe())
     console.print("the secure sums of 3, 10 and 50 sites: some minutes")
     wide.print(protocols())
+    wide.print(scale())
     if has_lme4():
         console.print("fitting with lme4: some minutes")
         console.print(whole_fits(((20_000, 6), (200_000, 20))))

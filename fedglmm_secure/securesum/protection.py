@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Protocol, TypeVar, cast
 
 from fedglmm_secure import ring

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -48,20 +49,22 @@ FITS = [(name, nodes) for name, spread in SPREADS.items() for nodes in spread.no
 
 
 @pytest.fixture(scope="session")
-def fits(load_case) -> dict[tuple[str, int], FitResult]:
-    """Every reference fit, federated and masked, in memory."""
-    results = {}
-    for name, nodes in FITS:
+def fit_of(load_case) -> Callable[[str, int], FitResult]:
+    """A reference fit, federated and masked, in memory."""
+
+    @cache
+    def fit(name: str, nodes: int) -> FitResult:
         spread = SPREADS[name]
         case = load_case(spread.case)
         study, tables, _ = case.over(spread.sites(case.table), nodes)
-        results[name, nodes] = rehearse(study, tables)
-    return results
+        return rehearse(study, tables)
+
+    return fit
 
 
 @pytest.mark.parametrize(("name", "nodes"), FITS)
-def test_a_masked_fit_gives_the_reference_answer(fits, load_case, name: str, nodes: int) -> None:
-    fit, spread = fits[name, nodes], SPREADS[name]
+def test_a_masked_fit_gives_the_reference_answer(fit_of, load_case, name: str, nodes: int) -> None:
+    fit, spread = fit_of(name, nodes), SPREADS[name]
     reference = load_case(spread.case).fits[nodes]
     gain = 0.0
     if nodes == 1 or not spread.constants_in_y:
@@ -90,26 +93,26 @@ def test_a_masked_fit_gives_the_reference_answer(fits, load_case, name: str, nod
 
 
 @pytest.mark.parametrize("name", [name for name, spread in SPREADS.items() if spread.constants_in_y])
-def test_constants_of_the_density_are_the_same_for_any_number_of_nodes(fits, load_case, name: str) -> None:
+def test_constants_of_the_density_are_the_same_for_any_number_of_nodes(fit_of, load_case, name: str) -> None:
     """What lme4 leaves out for nAGQ > 1 does not depend on nAGQ, so differences between nodes must agree with its."""
     reference = load_case(SPREADS[name].case).fits
-    ours = [fits[name, nodes].log_likelihood - fits[name, 2].log_likelihood for nodes in (5, 9, 25)]
+    ours = [fit_of(name, nodes).log_likelihood - fit_of(name, 2).log_likelihood for nodes in (5, 9, 25)]
     theirs = [reference[nodes]["log_likelihood"] - reference[2]["log_likelihood"] for nodes in (5, 9, 25)]
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_a_fit_takes_few_sums(fits) -> None:
-    sums = [fit.security.sums for fit in fits.values()]
+def test_a_fit_takes_few_sums(fit_of) -> None:
+    sums = [fit_of(*which).security.sums for which in FITS]
     assert max(sums) <= 12
     assert statistics.median(sums) <= 7
 
 
 @pytest.mark.parametrize(("name", "nodes"), [(name, nodes) for name, nodes in FITS if nodes in (1, 9)])
-def test_protection_changes_no_digit_and_pooling_none_that_matters(fits, load_case, name: str, nodes: int) -> None:
+def test_protection_changes_no_digit_and_pooling_none_that_matters(fit_of, load_case, name: str, nodes: int) -> None:
     spread = SPREADS[name]
     case = load_case(spread.case)
     study, tables, pooled = case.over(spread.sites(case.table), nodes)
-    masked, plain = fits[name, nodes], rehearse(study, tables, protocol="plain")
+    masked, plain = fit_of(name, nodes), rehearse(study, tables, protocol="plain")
     for one, other in zip(masked.fixed_effects, plain.fixed_effects, strict=True):
         assert one == other
     assert masked.log_likelihood == plain.log_likelihood
@@ -123,8 +126,8 @@ def test_protection_changes_no_digit_and_pooling_none_that_matters(fits, load_ca
     assert masked.log_likelihood == pytest.approx(reference.log_likelihood, rel=1e-10)
 
 
-def test_the_trial_gives_the_published_digits(fits) -> None:
-    fit = fits["indo_rct", 9]
+def test_the_trial_gives_the_published_digits(fit_of) -> None:
+    fit = fit_of("indo_rct", 9)
     treatment = next(effect for effect in fit.fixed_effects if effect.name == "rx[T.1_indomethacin]")
     assert f"{treatment.estimate:.5f} {treatment.std_error:.5f}" == "-0.76594 0.26105"
     assert f"{fit.random_effects[0].std_dev[0]:.5f} {fit.log_likelihood:.5f}" == "0.54222 -217.62762"
