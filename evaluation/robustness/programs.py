@@ -1,6 +1,6 @@
 """The installed programs as processes that start at once: forked from a parent that has loaded their modules.
 
-Each is a process of its own from its first instruction to its exit code, and a kill -9 is one.
+Each is a process of its own from its first instruction to its exit code, and a kill -9 is one. The tests use it too.
 """
 
 from __future__ import annotations
@@ -9,11 +9,16 @@ import importlib
 import multiprocessing
 import os
 import sys
+from collections.abc import Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-COORDINATOR_PROGRAM, SITE_PROGRAM = "fedglmm-coordinator", "fedglmm-site"
-_MODULES = {COORDINATOR_PROGRAM: "fedglmm_coordinator.main", SITE_PROGRAM: "fedglmm_site.main"}
+COORDINATOR_PROGRAM, SITE_PROGRAM, TOOLS_PROGRAM = "fedglmm-coordinator", "fedglmm-site", "fedglmm"
+_MODULES = {
+    COORDINATOR_PROGRAM: "fedglmm_coordinator.main",
+    SITE_PROGRAM: "fedglmm_site.main",
+    TOOLS_PROGRAM: "fedglmm_secure.commands.main",
+}
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([*_MODULES.values(), "fedglmm_secure.report"])
 
@@ -44,11 +49,7 @@ class Program:
 
     def start(self) -> None:
         """Run the command."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._process = _FORKS.Process(
-            target=_run, args=(self._program, self._arguments, str(self._folder)), daemon=True
-        )
-        self._process.start()
+        self._process = start(self._program, self._arguments, self._folder)
         self.starts += 1
 
     def kill(self) -> bool:
@@ -60,8 +61,19 @@ class Program:
         return self._process.exitcode == -9
 
 
-def _run(program: str, arguments: list[str], folder: str) -> None:
+def start(
+    program: str, arguments: list[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> ForkServerProcess:
+    """A new process that runs a command line in ``folder``, its output appended to ``stdout`` and ``stderr`` there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    process = _FORKS.Process(target=_run, args=(program, arguments, str(folder), environment or {}), daemon=True)
+    process.start()
+    return process
+
+
+def _run(program: str, arguments: list[str], folder: str, environment: Mapping[str, str]) -> None:
     """In the new process: what the installed script does, with its output in files. Ends with SystemExit."""
+    os.environ.update(environment)
     os.chdir(folder)
     for number, name in ((1, "stdout"), (2, "stderr")):
         file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

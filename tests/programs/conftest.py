@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import signal
-import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from evaluation.robustness.programs import start
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.approval import approval_path, approve
@@ -25,7 +26,6 @@ from tests.programs.lines import Line
 
 DATA = Path(__file__).parents[1] / "data"
 SITES = ("1_UM", "2_IU", "3_UK", "4_Case")
-PROGRAMS = Path(sys.executable).parent
 PATIENCE = 90.0
 
 
@@ -53,14 +53,15 @@ class Program:
     """A running program whose output is kept in files."""
 
     def __init__(self, folder: Path, name: str, *arguments: object, environment: dict[str, str] | None = None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._out, self._err = folder / "stdout", folder / "stderr"
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            command = [str(PROGRAMS / name), *map(str, arguments)]
-            env = {**os.environ, **(environment or {})}
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=folder, env=env
-            )
+        for file in (self._out, self._err):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"")
+        self._process = start(name, [*map(str, arguments)], folder, environment)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.is_alive()
 
     def first_line(self) -> str:
         return self._await(lambda: self.stdout.splitlines()[0] if "\n" in self.stdout else None)
@@ -69,10 +70,17 @@ class Program:
         self._await(lambda: text if text in self.stderr else None)
 
     def end(self) -> int:
-        return self.process.wait(PATIENCE)
+        self._process.join(PATIENCE)
+        assert self._process.exitcode is not None, f"it never ended; stdout: {self.stdout} stderr: {self.stderr}"
+        return self._process.exitcode
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
-        self.process.send_signal(number)
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
 
     @property
     def stdout(self) -> str:
@@ -89,18 +97,15 @@ class Program:
         return self.stderr.strip().splitlines()[-1]
 
     def _await(self, look: Callable[[], str | None]) -> str:
-        for _ in range(int(PATIENCE / 0.05)):
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            is_running = self.is_running
             found = look()
             if found is not None:
                 return found
-            try:
-                self.process.wait(0.05)
-            except subprocess.TimeoutExpired:
-                continue
-            found = look()
-            if found is not None:
-                return found
-            break
+            if not is_running:
+                break
+            self._process.join(0.05)
         raise AssertionError(f"never came; stdout: {self.stdout} stderr: {self.stderr}")
 
 
@@ -239,9 +244,7 @@ def deploy(tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
     yield make
     for deployment in made:
         for program in deployment.programs:
-            if program.process.poll() is None:
-                program.process.kill()
-                program.process.wait()
+            program.kill()
 
 
 @pytest.fixture(scope="module")

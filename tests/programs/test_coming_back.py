@@ -37,7 +37,7 @@ def test_a_site_killed_during_a_sum_goes_on_to_the_same_answer(deploy, sites, ad
     where = address(coordinator)
     joined = start_with_a_slow_line(deployment, sites, line, where)
     joined[2].await_stderr("sum 2")
-    joined[2].process.kill()
+    joined[2].kill()
     joined[2].end()
     assert (deployment.out(sites[2]) / "session.seed").exists()
     again = deployment.site(sites[2], where)
@@ -60,7 +60,7 @@ def test_a_site_whose_journal_is_older_than_the_session_is_refused(deploy, sites
     where = address(coordinator)
     joined = start_with_a_slow_line(deployment, sites, line, where)
     joined[0].await_stderr("sum 3")
-    joined[0].process.kill()
+    joined[0].kill()
     joined[0].end()
     path = deployment.out(sites[0]) / "journal.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
@@ -76,7 +76,7 @@ def test_a_lost_site_is_left_out_where_the_study_says_so(deploy, sites, address,
     where = address(coordinator)
     joined = start_with_a_slow_line(deployment, sites, line, where)
     joined[3].await_stderr("sum 1")
-    joined[3].process.kill()
+    joined[3].kill()
     joined[3].end()
     assert [coordinator.end(), *(site.end() for site in joined[:3])] == [0] * 4
     result = json.loads((deployment.out("coordinator") / "result.json").read_text())
@@ -94,7 +94,7 @@ def test_a_coordinator_killed_during_a_sum_goes_on_from_its_store(deploy, sites,
     where = address(first)
     joined = start_with_a_slow_line(deployment, sites, line, where)
     joined[0].await_stderr("sum 3")
-    first.process.kill()
+    first.kill()
     first.end()
     second = deployment.coordinator(listen=where)
     assert [second.end(), *(site.end() for site in joined)] == [0] * 5

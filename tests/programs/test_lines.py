@@ -138,7 +138,7 @@ def test_a_coordinator_that_goes_between_handshake_and_first_word(deploy, sites,
         first = deployment.coordinator(listen=where)
         joined = [deployment.site(name, where) for name in sites]
         joined[0].await_stderr("sum 2")
-        first.process.kill()
+        first.kill()
         first.end()
         greet_and_go(port, keys, times=12)
     else:
@@ -177,7 +177,7 @@ def test_lines_that_are_taken_while_the_coordinator_is_down(deploy, sites, line,
     joined[0].await_stderr("trying again")
     first = deployment.coordinator(listen=where)
     joined[0].await_stderr("sum 2")
-    first.process.kill()
+    first.kill()
     first.end()
     time.sleep(3.0)
     all_end_well(deployment.coordinator(listen=where), joined)
