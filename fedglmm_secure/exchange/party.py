@@ -76,8 +76,7 @@ class Party:
         if message.offer is not None:
             self._keep_record(machine.open(message.offer))
         request = message.request
-        first = machine.check(request)
-        check_question(self._study, question, request.number, first=first, sites=len(request.participants))
+        check_question(self._study, question, request.number, first=machine.check(request))
         step = machine.receive(request)
         self._question = question
         if step is None:

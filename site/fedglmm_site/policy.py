@@ -34,7 +34,7 @@ class Policy(BaseModel):
     allow_plain: Annotated[bool, Strict()] = False
     """Whether sums without protection are accepted where the study names them."""
     allow_rehearsals: Annotated[bool, Strict()] = False
-    """Whether a study marked as a rehearsal is accepted. It asks less of a site's own counts: its tables are one user's."""
+    """Whether a study marked as a rehearsal is accepted, in which a site's own counts need not pass."""
     minimum_sites: Annotated[Whole, Field(ge=SMALLEST_COHORT)] = SMALLEST_COHORT
     protocols: tuple[Protocol, ...] | None = None
     families: tuple[Family, ...] | None = None

@@ -68,7 +68,7 @@ def test_a_study_outside_the_policy(policy, study, text, sentence):
 
 def test_a_rehearsal_needs_the_sites_consent(policy, study):
     rehearsal = study.replaced(rehearsal_of=study.hexdigest)
-    with pytest.raises(RefusalError, match="says that it is a rehearsal .* set allow_rehearsals = true"):
+    with pytest.raises(RefusalError, match=r"says that it is a rehearsal .* set allow_rehearsals = true"):
         policy("allow_plain = true").check(rehearsal)
     policy("allow_rehearsals = true").check(rehearsal)
 
