@@ -35,6 +35,14 @@ def encode(value: object) -> bytes:  # noqa: PLR0911  one line a type
             raise TypeError(f"no canonical form for {type(value).__name__}")
 
 
+def decode(data: bytes) -> object:
+    """The field that ``encode`` gave, lists as tuples; ValueError for bytes that it never gives."""
+    (value,) = _fields(data, 0, len(data))
+    if encode(value) != data:
+        raise ValueError("these are no canonical bytes")
+    return value
+
+
 def digest(label: str, *fields: object) -> bytes:
     """SHA-256 (32 bytes) of the canonical form of ``fields``, separated from other uses by ``label``."""
     return hashlib.sha256(encode([label, *fields])).digest()
@@ -42,3 +50,32 @@ def digest(label: str, *fields: object) -> bytes:
 
 def _field(kind: bytes, content: bytes) -> bytes:
     return kind + len(content).to_bytes(8, "big") + content
+
+
+def _fields(data: bytes, at: int, end: int) -> tuple[object, ...]:
+    """The fields in ``data[at:end]``."""
+    fields: list[object] = []
+    while at < end:
+        kind, start = data[at : at + 1], at + 9
+        at = start + int.from_bytes(data[at + 1 : start], "big")
+        fields.append(_fields(data, start, min(at, end)) if kind == b"l" else _value(kind, data[start:at]))
+    return tuple(fields)
+
+
+def _value(kind: bytes, content: bytes) -> object:
+    match kind:
+        case b"n":
+            return None
+        case b"t":
+            return content == b"1"
+        case b"b":
+            return content
+        case b"s":
+            return content.decode()
+        case b"i":
+            return int(content)
+        case b"f" if len(content) == struct.calcsize(">d"):
+            (number,) = struct.unpack(">d", content)
+            return number
+        case _:
+            raise ValueError("these are no canonical bytes")

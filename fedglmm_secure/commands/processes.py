@@ -29,7 +29,7 @@ AFTERMATH_SECONDS = 2.0
 PATIENCE_SECONDS = 10.0
 """How long they may take once they were told to stop."""
 POLL_SECONDS = 0.05
-POLICY = "allow_plain = true\n"
+POLICY = "allow_plain = true\nallow_rehearsals = true\n"
 """A rehearsal's sites are all the user's own: plain sums are allowed once the study or the user names them."""
 
 

@@ -17,7 +17,8 @@ from fedglmm_secure.ring import Vector
 from fedglmm_secure.study import Study
 
 REFIT_OFFSET = 0.01
-"""Relative: a site refuses all rows at a theta at which it answered for the training rows."""
+"""Relative to each entry, and once absolute, as estimates may be zeros: a site refuses all rows at a theta at which it
+answered for the training rows."""
 
 Points = tuple[PathPoint, ...]
 Fits = dict[float, Maximum]
@@ -59,6 +60,7 @@ def penalty_path(study: Study, start: Start, trace: Trace) -> Generator[Question
     if validating:
         # near the training rows' estimate, not at it: there the validation rows' share would follow by subtraction
         near = best.theta + REFIT_OFFSET * np.abs(best.theta)
+        near[0] += REFIT_OFFSET
         best = yield from maximise(best.objective, start, near, study.model, trace)
     return best, tuple(points[penalty] for penalty in _penalties(study))
 

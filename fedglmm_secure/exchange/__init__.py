@@ -5,6 +5,6 @@ loses, repeats and changes what passes between the two.
 """
 
 from fedglmm_secure.exchange.conductor import Conductor, Fit
-from fedglmm_secure.exchange.party import Party, SessionOver
+from fedglmm_secure.exchange.party import Party, SessionOver, questions_of
 
-__all__ = ["Conductor", "Fit", "Party", "SessionOver"]
+__all__ = ["Conductor", "Fit", "Party", "SessionOver", "questions_of"]

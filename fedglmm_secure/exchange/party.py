@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
-from fedglmm_secure.errors import InputError, LinkError, PeerError
+from fedglmm_secure.errors import InputError, LinkError
+from fedglmm_secure.model import questions
 from fedglmm_secure.model.questions import Question
-from fedglmm_secure.securesum import Hello, JournalRecord, Relay, Site, SumReply
+from fedglmm_secure.securesum import Hello, JournalRecord, Relay, Site, SumReply, SumRequest
 from fedglmm_secure.securesum.messages import DIGEST_BYTES
 from fedglmm_secure.study import Study
 from fedglmm_secure.study.guard import check_question
@@ -42,8 +44,9 @@ class Party:
         if not records:
             return self._machine.hello()
         last = self._machine.resume(records)
-        if self._machine.owes_answer:  # the question itself is not in the journal: ask for it again
-            return Ready(self._machine.name, self._machine.session_id, self._machine.sums)
+        asked = questions_of(records)
+        self._rows.recall(asked)
+        self._question = asked[-1] if asked else None
         return last or self.poll()
 
     def reply(self, message: Next | Relay | Wait | SendAgain | SayHello) -> SiteMessage:
@@ -72,11 +75,9 @@ class Party:
         machine, question = self._machine, message.question
         if message.offer is not None:
             self._keep_record(machine.open(message.offer))
-        step = machine.receive(message.request)
         request = message.request
-        check_question(
-            self._study, question, request.number, first=machine.starts_over, sites=len(request.participants)
-        )
+        check_question(self._study, question, request.number, first=machine.check(request))
+        step = machine.receive(request)
         self._question = question
         if step is None:
             return self._answer(question)
@@ -86,7 +87,7 @@ class Party:
     def _take_relay(self, relay: Relay) -> SiteMessage:
         step = self._machine.receive(relay)
         if step is None:
-            return self._answer(self._question)
+            return self._answer(cast("Question", self._question))  # no relay is taken before a question
         self._keep_record(step.record)
         return step.message
 
@@ -106,13 +107,15 @@ class Party:
             self._keep(record)
             self._is_written = True
 
-    def _answer(self, question: Question | None) -> SumReply:
-        if question is None:
-            raise PeerError(
-                "the coordinator relays keys of a sum whose question it did not ask; start the session again"
-            )
+    def _answer(self, question: Question) -> SumReply:
         layout = self._study.layout
         step = self._machine.answer(self._rows.answer(question), question.slots(layout))
         self._keep_record(step.record)
         self._say(f"sum {step.message.number}: {question.kind}")
         return step.message
+
+
+def questions_of(records: Iterable[JournalRecord]) -> tuple[Question, ...]:
+    """What was asked in a journal's sums, in order; InputError for what is no question."""
+    received = (record.received for record in records)
+    return tuple(questions.decode(taken.question) for taken in received if isinstance(taken, SumRequest))

@@ -17,7 +17,7 @@ BLOCK_ROWS = 4096
 """Rows worked on at a time: with some ten nodes a block's arrays stay in the processor's second-level cache."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # it holds patients
 class Block:
     """Consecutive whole groups of a design, with the fixed effects already in the wanted units."""
 

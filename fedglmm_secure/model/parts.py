@@ -27,7 +27,7 @@ class Map(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # it holds patients
 class TileRows:
     """The rows of a tile, in the parts that ``each`` shares out."""
 

@@ -7,9 +7,10 @@ sum of all sites' answers is ever seen outside a site.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 from fedglmm_secure import canonical
+from fedglmm_secure.errors import InputError
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.description import Description, grid
 from fedglmm_secure.model.design import Layout
@@ -134,6 +135,25 @@ Question = Describe | MarginalDerivatives | HeldOutLikelihood | WorkingDerivativ
 def encode(question: Question) -> bytes:
     """Canonical bytes of a question: equal for equal questions, and for no others."""
     return canonical.encode(list(question.fields()))
+
+
+def decode(content: bytes) -> Question:
+    """The question of canonical bytes, as a site has them in its journal; InputError where no question has them."""
+    try:
+        match cast("tuple[Any, ...]", canonical.decode(content)):
+            case (Describe.kind,):
+                return Describe()
+            case (MarginalDerivatives.kind, *fields):
+                question: Question = MarginalDerivatives(*fields)
+            case (HeldOutLikelihood.kind, *fields):
+                question = HeldOutLikelihood(*fields)
+            case (WorkingDerivatives.kind, *fields):
+                question = WorkingDerivatives(*fields)
+            case _:
+                raise ValueError("no question has this kind")
+    except (ValueError, TypeError, RecursionError):
+        raise InputError("a question in the journal is none of this version; join with another --out folder") from None
+    return question
 
 
 def tau_names(layout: Layout) -> tuple[str, ...]:

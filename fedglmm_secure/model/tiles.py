@@ -37,7 +37,7 @@ Place = tuple[slice, slice]
 EVERYWHERE: Place = (slice(None), slice(None))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # it holds patients
 class Tile:
     """G groups of at most L rows each; row arrays have shape (G, L), x has shape (G, L, p)."""
 

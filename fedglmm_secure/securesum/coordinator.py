@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import fields
 
-from fedglmm_secure import ring
+from fedglmm_secure import canonical, ring
 from fedglmm_secure.errors import LinkError, PeerError
 from fedglmm_secure.ring import Vector
 from fedglmm_secure.securesum.collecting import CollectingSum
@@ -36,7 +38,8 @@ class Coordinator:
         self._cohort = terms.names
         self._done = 0
         self._keys: Mapping[str, SumReply] = {}
-        self._seen: dict[tuple[int, Phase, str], SumReply] = {}
+        self._seen: dict[tuple[int, Phase, str], bytes] = {}
+        """The digest of each message: the messages themselves are forgotten with their sum."""
 
     @property
     def session_id(self) -> bytes:
@@ -127,7 +130,7 @@ class Coordinator:
             raise PeerError(f"a message of {site!r} does not belong to this session; start that site again")
         place = (message.number, message.phase, site)
         if place in self._seen:
-            if self._seen[place] != message:
+            if self._seen[place] != _digest(message):
                 raise PeerError(f"site {site!r} sent two different messages to sum {message.number}; do not trust it")
             self._machine.move(CoordinatorEvent.SAME_MESSAGE)
             return
@@ -140,7 +143,7 @@ class Coordinator:
         self._machine.require(CoordinatorEvent.MESSAGE)
         self._protection.check(current.collected, message)
         current.keep(message)
-        self._seen[place] = message
+        self._seen[place] = _digest(message)
         self._machine.move(CoordinatorEvent.MESSAGE)
         if not current.missing:
             self._close(current)
@@ -223,3 +226,7 @@ class Coordinator:
 
     def __repr__(self) -> str:
         return f"Coordinator({len(self._terms.names)} sites, {self._machine.state.value!r})"
+
+
+def _digest(message: SumReply) -> bytes:
+    return hashlib.sha256(canonical.encode([getattr(message, field.name) for field in fields(message)])).digest()

@@ -105,16 +105,6 @@ class Site:
         """How many sums were answered."""
         return 0 if self._sum is None else self._sum.number - (not self._sum.answered)
 
-    @property
-    def owes_answer(self) -> bool:
-        """Whether a question was received and its answer has not been made."""
-        return self._sum is not None and not self._sum.answered
-
-    @property
-    def starts_over(self) -> bool:
-        """Whether the question received last is the first one to its participants: then it must describe."""
-        return self._starts_over
-
     def work_ahead(self) -> None:
         """Prepare what the next sum needs: for another thread, while this one waits for the coordinator."""
         if self._side is not None:
@@ -164,6 +154,24 @@ class Site:
                 last = self._take(record.received, record.made)
         return last.message if last else None
 
+    def check(self, request: SumRequest) -> bool:
+        """Check a question as ``receive`` does, and change nothing.
+
+        Returns whether it is the first one to its participants: then it must describe. What is asked is opaque here,
+        and is checked before ``receive``, which makes the first message of a sum.
+        """
+        self._check_session(request)
+        current = self._sum
+        if current is None or request.number != current.number:
+            self._check_request(request)
+            return current is None or request.participants != current.view.request.participants
+        if self._session.context(request) != current.view.context:
+            raise PeerError(
+                f"the coordinator asks a second, different question under sum {request.number}; a site "
+                "answers each sum once"
+            )
+        return self._starts_over
+
     def receive(self, message: SumRequest | Relay) -> Step | None:
         """Check a question or a relay: what to send, or None for "compute the answer".
 
@@ -197,32 +205,24 @@ class Site:
 
     def _take(self, message: SumRequest | Relay, made: tuple[SumReply, ...]) -> Step | None:
         """Receive a message; with ``made``, take what was made of it then, instead of making it."""
-        if message.session_id != self._session.id:
-            raise PeerError("the coordinator's question belongs to another session; start the session again")
         if isinstance(message, SumRequest):
             return self._take_request(message, made)
         return self._take_relay(message, made)
 
     def _take_request(self, request: SumRequest, made: tuple[SumReply, ...]) -> Step | None:
-        current = self._sum
+        starts_over, current = self.check(request), self._sum
         if current is not None and request.number == current.number:
-            if self._session.context(request) != current.view.context:
-                raise PeerError(
-                    f"the coordinator asks a second, different question under sum {request.number}; a site "
-                    "answers each sum once"
-                )
             self._machine.move(SiteEvent.SAME_QUESTION)
             return self._again(current)
-        self._check_request(request)
         fresh = OpenSum(SumView(self._terms, self._session, self.name, request), self._require_side())
         event = SiteEvent.QUESTION if fresh.is_answering else SiteEvent.QUESTION_FOR_KEYS
         self._machine.require(event)
-        self._starts_over = current is None or request.participants != current.view.request.participants
-        self._sum, self._cohort = fresh, request.participants
+        self._sum, self._cohort, self._starts_over = fresh, request.participants, starts_over
         self._machine.move(event)
         return self._proceed(fresh, made)
 
     def _take_relay(self, relay: Relay, made: tuple[SumReply, ...]) -> Step | None:
+        self._check_session(relay)
         current = self._sum
         if current is None or relay.number != current.number:
             raise PeerError(f"the coordinator relays messages of sum {relay.number}, which is not the present one")
@@ -261,6 +261,10 @@ class Site:
         if self._side is None:
             raise PeerError("the coordinator asks before it offered a session; do not trust this coordinator")
         return self._side
+
+    def _check_session(self, message: SumRequest | Relay) -> None:
+        if message.session_id != self._session.id:
+            raise PeerError("the coordinator's message belongs to another session; start the session again")
 
     def _check_request(self, request: SumRequest) -> None:
         """What must hold for a new question."""

@@ -102,9 +102,9 @@ def check_local(study: Study, design: Design, site: str) -> None:
             raise OwnRowsError(f'with protocol = "plain" the coordinator sees this site\'s numbers: {check.refusal}')
 
 
-def check_declared(study: Study, sites: int | None = None) -> None:
-    """Raise RefusalError for what the study alone, with a cohort of ``sites``, shows to be too much."""
-    _refuse(declared_checks(study, sites))
+def check_declared(study: Study) -> None:
+    """Raise RefusalError for what the study alone shows to be too much."""
+    _refuse(declared_checks(study))
 
 
 def check_pooled(study: Study, description: Description, columns: int, released: int, what: str) -> None:
@@ -135,10 +135,10 @@ def parameters(study: Study) -> int:
     return len(layout.columns) + (study.model.method == "pql") + Pattern(layout.blocks).size
 
 
-def declared_checks(study: Study, sites: int | None = None) -> Iterator[Check]:
-    """The checks that need no data: declared levels and, where the site is the group, the sites taking part.
+def declared_checks(study: Study) -> Iterator[Check]:
+    """The checks that need no data: declared levels and, where the site is the group, the sites of a sum.
 
-    These are the roster's unless ``sites`` says how many are left.
+    A site may be lost in any sum, after it was asked for: those count that cannot be left out.
     """
     limit = study.disclosure.maximum_levels
     for name, levels in factors(study):
@@ -151,7 +151,9 @@ def declared_checks(study: Study, sites: int | None = None) -> Iterator[Check]:
             f"{name} has {levels} declared levels, more than maximum_levels = {limit} allows; merge the rare ones",
         )
     if study.layout.group == SITE:
-        roster = _Counts(0.0, sites or len(study.sites), np.zeros(0), "", "in the roster", final=True, when=BEFORE)
+        lost = study.security.dropouts if study.security.on_dropout == "exclude" else 0
+        place = "in the roster" + (f" when {lost} are left out" if lost else "")
+        roster = _Counts(0.0, len(study.sites) - lost, np.zeros(0), "", place, final=True, when=BEFORE)
         yield from _group_checks(study, roster, len(study.layout.columns))
 
 

@@ -30,16 +30,16 @@ ROWS_PER_EFFECTIVE_ROW = 4
 """A small site need not have ``minimum_cell`` effective rows, but a quarter of its rows."""
 
 
-def check_question(study: Study, question: Question, number: int, *, first: bool, sites: int | None = None) -> None:
+def check_question(study: Study, question: Question, number: int, *, first: bool) -> None:
     """Raise RefusalError or PeerError unless this study lets a coordinator ask this question as sum ``number``.
 
-    A fit describes first, once: so does the ``first`` question to a cohort of ``sites`` (by default the roster's), and
-    no other. What the study alone shows to be too much is refused before that; the pooled disclosure limits are checked
-    with every question after it, on the very description that the other sites of the same sum were told.
+    A fit describes first, once: so does the ``first`` question to a cohort, and no other. What the study alone shows to
+    be too much is refused before that; the pooled disclosure limits are checked with every question after it, on the
+    very description that the other sites of the same sum were told.
     """
     if isinstance(question, Describe) != first:
         raise PeerError(f"the coordinator asks to {question.kind} in sum {number}; only the first sum describes")
-    check_declared(study, sites)
+    check_declared(study)
     if isinstance(question, Describe):
         return
     _check_asked(study, question)
@@ -105,10 +105,10 @@ def check_footing(study: Study, at: Footing) -> None:
     (1) the weight must be spread, (2) not all but vanish, and (3) hardly any row may be decided (binomial alone: a
     Poisson mean has no bound).
     """
-    few = at.rows < min(study.disclosure.minimum_cell, at.rows_at_zero / ROWS_PER_EFFECTIVE_ROW)  # (1)
-    vanished = at.weight < SMALLEST_WEIGHT  # (2)
-    decided = study.model.family == "binomial" and at.far > LARGEST_DECIDED_SHARE  # (3)
-    if few or vanished or decided:
+    few = not at.rows >= min(study.disclosure.minimum_cell, at.rows_at_zero / ROWS_PER_EFFECTIVE_ROW)  # (1)
+    vanished = not at.weight >= SMALLEST_WEIGHT  # (2)
+    decided = study.model.family == "binomial" and not at.far <= LARGEST_DECIDED_SHARE  # (3)
+    if few or vanished or decided:  # weights that overflow give NaN, which passes none of them
         raise OwnRowsError(
             "at the parameters that the coordinator asks about, the answer would rest on too few of this site's rows; "
             "if the coordinator is trusted, look for an outlier in a covariate"

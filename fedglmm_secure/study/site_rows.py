@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from fedglmm_secure.errors import InputError, PeerError
 from fedglmm_secure.model.answers import answer, footing, part_of
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.description import Description
+from fedglmm_secure.model.design import Matrix
 from fedglmm_secure.model.questions import ALL, TRAINING, Describe, MarginalDerivatives, Question
 from fedglmm_secure.ring import Vector
 from fedglmm_secure.study.disclosure import check_local
@@ -16,8 +19,9 @@ from fedglmm_secure.study.split import DividableDesign
 from fedglmm_secure.study.study import Study
 
 NEAR = 1e-4
-"""Relative to the length of theta. The fits to the training rows and to all end much further apart: by about
-sqrt(f P / n) for n rows of which a share f validates, and limits on the rows see to it that f n is not small."""
+"""Relative to the length of theta, or to 1 if that is longer. The fits to the training rows and to all end much further
+apart: by about sqrt(f P / n) for n rows of which a share f validates, and limits on the rows see to it that f n is not
+small."""
 
 
 class SiteRows:
@@ -33,7 +37,7 @@ class SiteRows:
         self._study, self._layout = study, study.layout
         self._description: tuple[float, ...] = ()
         self._asked: list[tuple[str, Vector]] = []
-        """The part and the parameters of each question, where the study divides the rows."""
+        """The part and the parameters, in the table's own units, of each question where the study divides the rows."""
         self._training: DividableDesign | None = None
         self._validation: DividableDesign | None = None
         if study.validation is not None:
@@ -58,6 +62,16 @@ class SiteRows:
             check_footing(self._study, at)
         return answer(question, self._layout, rows)
 
+    def recall(self, asked: Iterable[Question]) -> None:
+        """Take back what was let through, in order, before this site was started again."""
+        for question in asked:
+            if isinstance(question, Describe):
+                self._description = ()
+                continue
+            self._description = question.description
+            if self._study.validation is not None and isinstance(question, MarginalDerivatives):
+                self._asked.append((question.part, self._in_table_units(question)))
+
     def _check_description(self, told: tuple[float, ...]) -> None:
         """The pooled description can be, and is the one that was told first: it fixes the units of theta."""
         check_plausible(self._study, Description.unpack(np.array(told), self._layout), self.design)
@@ -71,21 +85,33 @@ class SiteRows:
         """All rows less the training rows are the validation rows: never both at one theta, or next to it."""
         if self._study.validation is None or not isinstance(question, MarginalDerivatives):
             return
-        theta = self._in_full(question)
-        for part, other in self._asked:
-            if part != question.part and np.linalg.norm(theta - other) <= NEAR * np.linalg.norm(other):
+        theta = self._in_table_units(question)
+        others = [other for part, other in self._asked if part != question.part]
+        from_table = np.linalg.inv(self._to_table(question.description, tuple(range(len(self._layout.columns)))))
+        for other in others:
+            apart, length = (float(np.linalg.norm(from_table @ vector)) for vector in (theta - other, other))
+            if apart <= NEAR * max(1.0, length):
                 raise PeerError(
                     "the coordinator asks for all rows and for the training rows at the same parameters, or nearly the "
                     "same, which would give the validation rows alone; do not trust this coordinator"
                 )
         self._asked.append((question.part, theta))
 
-    def _in_full(self, question: MarginalDerivatives) -> Vector:
-        """theta with 0 for the columns that are left out and Lambda in the one sign that stands for both."""
-        pattern, beta = Pattern(self._layout.blocks), np.zeros(len(self._layout.columns))
-        first = len(question.columns)
-        beta[list(question.columns)] = question.theta[:first]
-        return np.append(beta, pattern.with_positive_diagonal(np.array(question.theta[first:])))
+    def _in_table_units(self, question: MarginalDerivatives) -> Vector:
+        """theta as it is whatever was described, with 0 for the columns that are left out.
+
+        Lambda is in the one sign that stands for both.
+        """
+        pattern, p, kept = Pattern(self._layout.blocks), len(self._layout.columns), question.columns
+        theta = np.array(question.theta)
+        theta[len(kept) :] = pattern.with_positive_diagonal(theta[len(kept) :])
+        full = np.zeros(p + pattern.size)
+        full[[*kept, *range(p, full.size)]] = self._to_table(question.description, kept) @ theta
+        return full
+
+    def _to_table(self, description: tuple[float, ...], columns: tuple[int, ...]) -> Matrix:
+        units = Description.unpack(np.array(description), self._layout).units(self._layout, columns)
+        return units.to_table(Pattern(self._layout.blocks))
 
     def __repr__(self) -> str:
         return "SiteRows(<private>)"

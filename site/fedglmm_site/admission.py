@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,10 +52,10 @@ def require_approval(study: Study, path: Path, approval: Path | None, site: str,
 
 @dataclass(frozen=True)
 class SiteTable:
-    """A site's table as it was read, and the design that the study makes of it."""
+    """A site's table as it was read, and the design that the study makes of it. Its ``repr`` hides it."""
 
-    content: bytes
-    frame: pd.DataFrame
+    content: bytes = field(repr=False)
+    frame: pd.DataFrame = field(repr=False)
     design: DividableDesign
 
     @classmethod

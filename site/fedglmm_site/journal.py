@@ -7,11 +7,11 @@ what is sent. The seed is in a file of its own, which only the site may read, an
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.securesum import Hello, JournalRecord, Seed, SessionOffer
@@ -34,12 +34,21 @@ class Journal:
 
     def session_of(self, hello: Hello) -> tuple[JournalRecord, ...]:
         """The records of the session that was opened with this very hello, none when there is none."""
+        return next((records for offer, records in self._by_session() if hello in offer.hellos), ())
+
+    def before(self, hello: Hello) -> tuple[JournalRecord, ...]:
+        """The records of every other session of the hello's study."""
+        return tuple(
+            record
+            for offer, records in self._by_session()
+            if hello not in offer.hellos and hello.study_digest in [other.study_digest for other in offer.hellos]
+            for record in records
+        )
+
+    def _by_session(self) -> Iterator[tuple[SessionOffer, tuple[JournalRecord, ...]]]:
         starts = [i for i, record in enumerate(self.records) if isinstance(record.received, SessionOffer)]
         for start, end in pairwise([*starts, len(self.records)]):
-            offer = self.records[start].received
-            if isinstance(offer, SessionOffer) and hello in offer.hellos:
-                return self.records[start:end]
-        return ()
+            yield cast("SessionOffer", self.records[start].received), self.records[start:end]
 
     @property
     def sessions(self) -> frozenset[bytes]:

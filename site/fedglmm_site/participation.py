@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedglmm_secure.exchange import Party, SessionOver
+from fedglmm_secure.exchange import Party, SessionOver, questions_of
 from fedglmm_secure.securesum import Policy, Randomness, Seed, SigningIdentity, Site
 from fedglmm_secure.study import Study
 from fedglmm_secure.study.site_rows import SiteRows
@@ -48,6 +48,7 @@ class Participation:
         with Journal(folder / "journal.jsonl") as journal:
             machine = self._machine(seeds.read_or_draw(self.randomness), journal.sessions)
             records = journal.session_of(machine.hello())
+            self.rows.recall(questions_of(journal.before(machine.hello())))
             if records:
                 say("going on in the session of this folder's journal")
             try:

@@ -1,6 +1,7 @@
 """The site's own policy file: what this site demands beyond the study. It can be stricter than the study, never looser.
 
-Two keys say that something is accepted which is otherwise refused: ``allow_plain`` and ``repeated_studies``.
+Three keys say that something is accepted which is otherwise refused: ``allow_plain``, ``allow_rehearsals`` and
+``repeated_studies``.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Policy(BaseModel):
 
     allow_plain: Annotated[bool, Strict()] = False
     """Whether sums without protection are accepted where the study names them."""
+    allow_rehearsals: Annotated[bool, Strict()] = False
+    """Whether a study marked as a rehearsal is accepted, in which a site's own counts need not pass."""
     minimum_sites: Annotated[Whole, Field(ge=SMALLEST_COHORT)] = SMALLEST_COHORT
     protocols: tuple[Protocol, ...] | None = None
     families: tuple[Family, ...] | None = None
@@ -53,6 +56,12 @@ class Policy(BaseModel):
     def check(self, study: Study) -> None:
         """Raise RefusalError for what the study says and this site does not accept."""
         protocol, family, sums = study.security.protocol, study.model.family, max_sums(study)
+        if study.study.rehearsal_of is not None and not self.allow_rehearsals:
+            raise RefusalError(
+                "the study says that it is a rehearsal (study.rehearsal_of), in which a site's own counts need not "
+                "pass, and this site's policy does not allow that; join the study itself, or set allow_rehearsals = "
+                "true where the table is made up"
+            )
         if self.protocols is not None and protocol not in self.protocols:
             raise _refusal(f"protocol = {protocol!r}", f"protocols = {list(self.protocols)}")
         if self.families is not None and family not in self.families:
@@ -95,6 +104,7 @@ def read_policy(path: Path | None) -> Policy:
 
 _MEANING = {
     "allow_plain": "true or false",
+    "allow_rehearsals": "true or false",
     "minimum_sites": f"a whole number of at least {SMALLEST_COHORT}",
     "protocols": 'a list of "masking", "paillier" and "plain"',
     "families": 'a list of "binomial", "poisson" and "gaussian"',

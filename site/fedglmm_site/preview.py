@@ -137,6 +137,7 @@ def _terms(study: Study, site: str | None, policy: Policy) -> dict[str, str]:
     return {
         "study": f"{study.study.id}: {study.study.title}" if study.study.title else study.study.id,
         "digest": study.hexdigest,
+        **_rehearsal(study),
         "model": f"{model.formula}  ({model.family}, {method})",
         "protection": f"{security.protocol}: each number of this site is {PROTECTIONS[scheme_of(study)]}",
         "coordinator": holder or "not named yet: the study has no certificate under [coordinator]",
@@ -144,6 +145,15 @@ def _terms(study: Study, site: str | None, policy: Policy) -> dict[str, str]:
         "cohort": _cohort(study, max(security.minimum_sites, policy.minimum_sites)),
         "rounds": f"at most {max_sums(study)} sums (max_rounds = {model.max_rounds})",
         "site's policy": own or "none: what the study says holds",
+    }
+
+
+def _rehearsal(study: Study) -> dict[str, str]:
+    original = study.study.rehearsal_of
+    if original is None:
+        return {}
+    return {
+        "rehearsal": f"of the study with digest {original}: NOT for real tables, as a site's own counts need not pass"
     }
 
 

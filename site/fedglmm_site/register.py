@@ -57,12 +57,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run that is about to start."""
+    """A run that is about to start. Its ``repr`` hides the table."""
 
     study: Study
-    table: bytes
+    table: bytes = field(repr=False)
     """The table file."""
-    frame: pd.DataFrame
+    frame: pd.DataFrame = field(repr=False)
     """The rows of it that the study uses."""
     known: dict[tuple[str, ...], Hashes] = field(default_factory=dict, repr=False)
     """Hashes of the rows by columns, computed once."""

@@ -73,7 +73,7 @@ def test_sites_wait_for_a_coordinator_that_starts_later(deploy, sites):
 def test_plain_when_the_study_and_every_site_allow_it(deploy, sites, address):
     deployment = deploy(security__protocol="plain", study__rehearsal_of="0" * 64)
     policy = deployment.folder / "policy.toml"
-    policy.write_text("allow_plain = true\n")
+    policy.write_text("allow_plain = true\nallow_rehearsals = true\n")
     coordinator = deployment.coordinator("--quiet")
     joined = [deployment.site(name, address(coordinator), "--policy", policy, "--quiet") for name in sites]
     assert [coordinator.end(), *(site.end() for site in joined)] == [0] * 5

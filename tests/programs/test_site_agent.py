@@ -23,8 +23,10 @@ from fedglmm_secure.errors import (
 )
 from fedglmm_secure.exchange import Party
 from fedglmm_secure.model import questions
-from fedglmm_secure.model.questions import Describe, MarginalDerivatives
-from fedglmm_secure.securesum import Coordinator, Phase, Policy, Seed, Site
+from fedglmm_secure.model.covariance import Pattern
+from fedglmm_secure.model.description import Description
+from fedglmm_secure.model.questions import ALL, TRAINING, Describe, MarginalDerivatives
+from fedglmm_secure.securesum import Coordinator, Hello, Phase, Policy, Seed, Site, SumRequest
 from fedglmm_secure.study.site_rows import SiteRows
 from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.codec import encode_site
@@ -33,6 +35,8 @@ from fedglmm_secure.wire.terms import terms_of
 from fedglmm_site.agent import Agent
 from fedglmm_site.journal import Journal, SeedFile
 from fedglmm_site.outward import outward
+from fedglmm_site.participation import Participation
+from tests.programs.conftest import SITES, draft_study
 
 ME = "1_UM"
 
@@ -179,6 +183,66 @@ def test_a_question_outside_the_study_is_refused_and_told(script, agent, draft):
     assert isinstance(last, Refusal)
     assert last.site == ME
     assert [what for what, _ in script.events].count("on disk") == 1
+
+
+class Dialogue:
+    """A coordinator that asks a site of a divided study what the test says, in one session a call of ``join``."""
+
+    def __init__(self, design_of) -> None:
+        identities = {name: identity.generate() for name in SITES}
+        study = draft_study(model__penalty=[0.0, 1.0], model__selection="validation")
+        self.study = study.replaced(
+            identities={name: (own.public_key, own.certificate) for name, own in identities.items()}
+        )
+        self.design, self.identities, self.sent = design_of(self.study), identities, []
+
+    def join(self, folder, *asked):
+        """One run of the program, which is asked in turn, and then loses the line."""
+        self.left, self.coordinator = list(asked), Coordinator(terms_of(self.study))
+        signing = self.identities[ME].signing
+        rows = SiteRows(self.study, self.design, ME)
+        participation = Participation(self.study, self.study, rows, signing, Policy(), secrets.token_bytes, None)
+        participation.take_part(folder, self, lambda finished, sums: None, lambda line: None)
+
+    def send(self, message):
+        self.sent.append(message)
+        if not self.left:
+            raise LinkError("gone")
+        question, offer = self.left.pop(0), None
+        if isinstance(message, Hello):
+            for hello in (message, *(new_site(self.study, own).hello() for own in self.others)):
+                self.coordinator.receive_hello(hello)
+            offer = self.coordinator.offer(secrets.token_bytes)
+        number = 1 if offer else message.number + 1
+        numbers = len(question.slots(self.study.layout))
+        session = self.coordinator.session_id
+        return Next(offer, SumRequest(session, number, SITES, questions.encode(question), numbers + 1), question)
+
+    @property
+    def others(self):
+        return [own for name, own in self.identities.items() if name != ME]
+
+    def send_last(self, message, seconds):
+        self.sent.append(message)
+
+
+def test_what_was_asked_in_an_earlier_session_of_the_folder_still_counts(table, tmp_path):
+    """A coordinator that says it lost the session gets another one, and no more than it had."""
+    talk = Dialogue(lambda study: study.design(table, ME, "table.csv"))
+    layout = talk.study.layout
+    described = SiteRows(talk.study, talk.design, ME).answer(Describe())[: len(Description.slots(layout))]
+    columns = tuple(range(len(layout.columns)))
+    theta = (0.1,) * (len(columns) + Pattern(layout.blocks).size)
+    training = MarginalDerivatives(theta, talk.study.model.nodes, columns, tuple(described.tolist()), TRAINING)
+    with pytest.raises(LinkError):
+        talk.join(tmp_path, Describe(), training)
+    SeedFile(tmp_path).forget()
+    with pytest.raises(PeerError, match="would give the validation rows alone"):
+        talk.join(tmp_path, Describe(), replace(training, part=ALL))
+    assert [type(message).__name__ for message in talk.sent] == [
+        *("Hello", "Contribution", "Contribution"),
+        *("Hello", "Contribution", "Refusal"),
+    ]
 
 
 def test_a_site_that_its_operator_stops_says_nothing_and_can_go_on(script, agent):

@@ -267,6 +267,30 @@ class TestJoinRefuses:
         policy.write_text(f"allow_plain = true\n{text}\n")
         self.refused(hospital, silence, sentence, "--policy", policy)
 
+    def test_a_real_site_refuses_a_study_that_says_it_is_a_rehearsal(self, deploy, silence, steward):
+        """Its author could otherwise switch off what a site checks of its own counts; `check` says what it is."""
+        hospital = deploy(security__protocol="plain", study__rehearsal_of="0" * 64)
+        policy = hospital.folder / "policy.toml"
+        policy.write_text("allow_plain = true\nminimum_rows = 165\n")
+        self.refused(
+            hospital, silence, "the study says that it is a rehearsal (study.rehearsal_of)", "--policy", policy
+        )
+        shown = steward(
+            *(
+                "check",
+                hospital.folder / "study.toml",
+                "--data",
+                hospital.table(ME),
+                "--keys",
+                hospital.keys(ME),
+                "--policy",
+                policy,
+            )
+        )
+        assert shown.code == 3
+        assert "rehearsal" in shown.stdout
+        assert "NOT for real tables" in " ".join(shown.stdout.split())
+
     def test_a_table_that_does_not_fit(self, hospital, silence):
         hospital.table(ME).write_text("outcome,rx\n1_yes,?\n")
         self.refused(hospital, silence, "column age, which the study uses, is missing", code=2)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic_core import PydanticUndefined
 
 from fedglmm_secure import canonical
 from fedglmm_secure.model import questions
 from fedglmm_secure.securesum import Coordinator, Policy, Seed, SigningIdentity, Site, Terms, states
+from fedglmm_secure.study import Study, schema
 from fedglmm_secure.wire import limits, status
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +80,27 @@ def test_the_canonical_examples_are_what_the_code_gives() -> None:
     assert hexadecimal("these 92 bytes:") == canonical.encode(fields)
     question = questions.MarginalDerivatives((0.5,), 1, (0,), (3.0,), "all")
     assert hexadecimal("these 131 bytes:") == questions.encode(question)
+
+
+LETTERS = {"s": str, "i": int, "f": float, "t": bool}
+
+
+def test_every_key_of_a_study_is_documented_with_its_default() -> None:
+    """Letter and default as the study's tables have them; those that depend on other keys are in the vectors."""
+    section = PROTOCOL.partition("## The study's digest")[2].partition("| value |")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE))
+    tables = {"variables": schema.Variable, "sites": schema.Site, "validation": schema.Validation}
+    tables |= {name: getattr(schema, name.replace("study", "header").capitalize()) for name in set(rows) - set(tables)}
+    assert set(rows) == set(Study.model_fields)
+    for name, table in tables.items():
+        written = re.findall(r"`(\w+)` ([sift])(?: \([^)]*\))?(?: ([\w.\"-]+))?", rows[name])
+        assert {key for key, _, _ in written} == set(table.model_fields)
+        for key, letter, default in written:
+            field = table.model_fields[key]
+            value = json.loads(default.replace("none", "null")) if default else PydanticUndefined
+            if (name, key) != ("model", "nodes"):  # required once the default is filled in
+                assert value == field.default, (name, key)
+            assert value in (None, PydanticUndefined) or type(value) is LETTERS[letter], (name, key)
 
 
 def test_canonical_fields_of_every_question_are_documented() -> None:

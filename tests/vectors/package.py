@@ -25,6 +25,7 @@ from fedglmm_secure.securesum.paillier.keys import KeyShare, PublicKey
 from fedglmm_secure.securesum.sealed import EncryptionIdentity
 from fedglmm_secure.securesum.seed import Seed
 from fedglmm_secure.securesum.session import Session, open_offer
+from fedglmm_secure.study import Study
 from fedglmm_secure.wire import codec, question
 from fedglmm_secure.wire.v1 import exchange_pb2 as pb
 from tests.vectors.forms import field, real, real_text, whole_texts, wholes
@@ -280,6 +281,7 @@ OPERATIONS: Mapping[str, Callable[[Given], Any]] = {
     ),
     "partial_decrypt": _partial_decrypt,
     "combine_partials": _combine_partials,
+    "study_digest": lambda given: Study.parse(given["study"], "study.toml").hexdigest,
     "encode_message": encode_message,
     "decode_message": decode_message,
 }

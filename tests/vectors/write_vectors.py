@@ -13,7 +13,7 @@ from typing import Any
 
 from fedglmm_secure.errors import FedglmmError
 from fedglmm_secure.securesum import labels
-from tests.vectors import cases, cases_messages, cases_paillier, cases_session, package, sessions
+from tests.vectors import cases, cases_messages, cases_paillier, cases_session, cases_study, package, sessions
 from tests.vectors.cases import Case
 
 FOLDER = Path(__file__).parent
@@ -31,6 +31,7 @@ TOPICS: Mapping[str, Callable[[], Iterator[Case]]] = {
     "shamir": cases.shamir_cases,
     "share_file": cases.share_file_cases,
     "signatures": cases_session.signature_cases,
+    "study": cases_study.study_cases,
     "threshold": cases_paillier.threshold_cases,
 }
 

@@ -27,11 +27,11 @@ IDENTITIES = {name: identity.generate() for name in NAMES}
 ROWS = 40
 
 
-def study_of(names: tuple[str, ...], **security: object) -> Study:
+def study_of(names: tuple[str, ...], model: dict[str, object], **security: object) -> Study:
     study = Study.from_dict(
         {
             "study": {"id": "small"},
-            "model": {"formula": "y ~ age + (1 | site)", "family": "binomial"},
+            "model": {"formula": "y ~ age + (1 | site)", "family": "binomial", **model},
             "variables": {
                 "y": {"type": "binary", "levels": [0, 1]},
                 "age": {"type": "numeric", "range": [0, 100]},
@@ -147,8 +147,14 @@ class Ward:
 
 @pytest.fixture
 def ward() -> Callable[..., Ward]:
-    def make(names: tuple[str, ...] = NAMES[:3], sums: int = 1, fit: object = None, **security: object) -> Ward:
-        study, kept, said = study_of(names, **security), [], []
+    def make(
+        names: tuple[str, ...] = NAMES[:3],
+        sums: int = 1,
+        fit: object = None,
+        model: dict[str, object] = {},  # noqa: B006  only read
+        **security: object,
+    ) -> Ward:
+        study, kept, said = study_of(names, model, **security), [], []
         conductor = Conductor(
             study,
             fit or asking(study, sums),  # type: ignore[arg-type]

@@ -9,14 +9,17 @@ import pytest
 from fedglmm_secure.errors import InputError, PeerError
 from fedglmm_secure.exchange import SessionOver
 from fedglmm_secure.model import questions
-from fedglmm_secure.model.questions import MarginalDerivatives
-from fedglmm_secure.securesum import Phase, Relay
-from fedglmm_secure.securesum.messages import Contribution
-from fedglmm_secure.securesum.protection import relayed
-from fedglmm_secure.wire.messages import Next, Ready, SayHello, Wait
+from fedglmm_secure.model.description import Description
+from fedglmm_secure.model.questions import ALL, TRAINING, Describe, MarginalDerivatives
+from fedglmm_secure.securesum import Phase, Relay, SumRequest
+from fedglmm_secure.securesum.messages import Agreement, Contribution
+from fedglmm_secure.wire.messages import Next, Ready, SayHello, SendAgain, Wait
+from tests.unit.exchange.conftest import study_of
 
 FIVE = ("a", "b", "c", "d", "e")
 DROPOUTS = {"names": FIVE, "dropouts": 1}
+DIVIDED = {"penalty": [0.0, 1.0], "selection": "validation"}
+DIVIDED_LAYOUT = study_of(FIVE, DIVIDED).layout
 BAD = MarginalDerivatives((0.0, 0.0, 1.0), 1, (0, 1), (1.0,))
 
 
@@ -28,6 +31,30 @@ def first_question(ward, name="a"):
     assert isinstance(answer, Next)
     assert answer.offer is not None
     return answer
+
+
+def dividing():
+    """A fit that asks for the training rows, and then for all rows at the same parameters."""
+    description = tuple((yield Describe())[: len(Description.slots(DIVIDED_LAYOUT))].tolist())
+    question = MarginalDerivatives((0.1, 0.0, 0.5), 1, (0, 1), description, TRAINING)
+    yield question
+    yield replace(question, part=ALL)
+
+
+def redescribing():
+    """A fit that changes the pooled description after the first question about the model."""
+    description = tuple((yield Describe())[: len(Description.slots(DIVIDED_LAYOUT))].tolist())
+    question = MarginalDerivatives((0.1, 0.0, 0.5), 1, (0, 1), description)
+    yield question
+    yield replace(question, description=(*description[:-1], 2.0 * description[-1]))
+
+
+def after_each_reply_a_crash(made):
+    """Run to the end; every site is killed and started again after each message that it made."""
+    while made.conductor.end is None:
+        made.round()
+        for site in made.sites.values():
+            site.start()
 
 
 def asking(message: Next, question: questions.Question) -> Next:
@@ -96,21 +123,19 @@ class TestQuestions:
                 party.reply(question)
         assert len(made.sites["a"].journal) == 1
 
-    def test_the_answer_to_a_refused_question_is_never_computed(self, ward):
-        """Not even when the coordinator goes on with the exchange of keys as if nothing had happened."""
-        made = ward(**DROPOUTS)
-        question = asking(first_question(made), BAD)
-        for site in made.sites.values():
-            with pytest.raises(PeerError, match="only the first sum describes"):
-                site.party.reply(question)
-        machines = {name: site.machine for name, site in made.sites.items()}
-        keys = tuple(machines[name]._sum.sent for name in FIVE)
-        session = made.conductor.session_id
-        shares = [site.party.reply(Relay(session, 1, Phase.ADVERTISE, keys)) for site in made.sites.values()]
-        for name, site in made.sites.items():
-            parcels = tuple(relayed(sent, name, FIVE) for sent in shares)
-            with pytest.raises(PeerError, match="whose question it did not ask"):
-                site.party.reply(Relay(session, 1, Phase.SHARE, parcels))
+    @pytest.mark.parametrize("security", [{}, DROPOUTS], ids=["masking", "masking with dropouts"])
+    def test_a_refused_question_changes_nothing(self, ward, security):
+        """Nothing was made for it, so nothing can be had by asking again for the last message, or by going on."""
+        made = ward(**security)
+        site = made.sites["a"]
+        with pytest.raises(PeerError, match="only the first sum describes"):
+            site.party.reply(asking(first_question(made), BAD))
+        nowhere = Ready("a", made.conductor.session_id, 0)
+        assert site.party.reply(SendAgain()) == site.party.reply(Wait()) == nowhere
+        keys = (Agreement(made.conductor.session_id, 1, "a", ("a",), bytes(64)),)
+        with pytest.raises(PeerError, match="which is not the present one"):
+            site.party.reply(Relay(made.conductor.session_id, 1, Phase.ADVERTISE, keys))
+        assert len(site.journal) == 1
 
     def test_a_question_before_the_offer(self, ward):
         made = ward()
@@ -142,21 +167,13 @@ class TestPolls:
 
 class TestRestart:
     def test_it_sends_what_it_sent_last(self, ward):
-        """Or, while it owes the answer, asks for the question again, and then sends what it sent last."""
-        made, asked_again = ward(**DROPOUTS), 0
+        made = ward(**DROPOUTS)
         while made.conductor.end is None:
             made.round()
-            for name, site in made.sites.items():
+            for site in made.sites.values():
                 before = site.message
-                if len(site.journal) == 1:
-                    continue
                 site.start()
-                if site.message != before:
-                    assert before.phase in (Phase.ADVERTISE, Phase.SHARE)
-                    assert site.message == Ready(name, made.conductor.session_id, 0)
-                    assert site.party.reply(made.send(name)) == before
-                    site.message, asked_again = before, asked_again + 1
-        assert asked_again >= 2 * len(FIVE)
+                assert site.message == before
         assert len(made.kept) == 1
 
     def test_one_that_was_killed_while_it_computed(self, ward):
@@ -166,10 +183,25 @@ class TestRestart:
         for name in reversed(FIVE):
             relay = made.send(name)
         assert site.machine.receive(relay) is None  # the answer is owed, and never made
+        shares = site.message
         site.start()
-        assert site.message == Ready("a", made.conductor.session_id, 0)
+        assert site.message == shares
         made.run()
         assert len(made.kept) == 1
+
+    @pytest.mark.parametrize("security", [{}, DROPOUTS], ids=["masking", "masking with dropouts"])
+    def test_it_remembers_where_it_answered_for_the_training_rows(self, ward, security):
+        """All rows at the same parameters would give the validation rows alone, however often it is killed."""
+        made = ward(fit=dividing, model=DIVIDED, **security)
+        with pytest.raises(PeerError, match="would give the validation rows alone"):
+            after_each_reply_a_crash(made)
+        assert sum(isinstance(record.received, SumRequest) for record in made.sites["a"].journal) >= 2
+
+    def test_it_remembers_what_was_described(self, ward):
+        """Another description would change the units of theta."""
+        made = ward(fit=redescribing)
+        with pytest.raises(PeerError, match="changes its pooled description"):
+            after_each_reply_a_crash(made)
 
     def test_one_that_was_only_offered_the_session(self, ward):
         made = ward()

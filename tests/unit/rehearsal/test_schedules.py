@@ -140,14 +140,14 @@ class TestTheJudge:
         assert any("AsksOneSiteAlone" in violation for violation in outcome.violations)
 
     def test_sees_a_site_that_answers_a_second_question(self, monkeypatch) -> None:
-        take = Site._take_request
+        check = Site.check
 
-        def obliging(self, request, made):
+        def obliging(self, request):
             if self._sum is not None and request.number == self._sum.number:
                 self._sum.view = replace(self._sum.view, request=request)
-            return take(self, request, made)
+            return check(self, request)
 
-        monkeypatch.setattr(Site, "_take_request", obliging)
+        monkeypatch.setattr(Site, "check", obliging)
         outcome = run(Schedule(1, "masking", 3, is_long=False, weather=CALM, coordinator=AsksTwice))
         assert any("AsksTwice" in violation for violation in outcome.violations)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -86,6 +88,22 @@ class TestContribution:
         opened.ask(b"the next question")
         with pytest.raises(PeerError, match="two different messages to sum 1"):
             opened.coordinator.receive(replace(sent[0], vector=bytes(48)))
+
+    def test_messages_are_forgotten_with_their_sum(self, opened):
+        """What was sent is known again by its digest: a fit of a thousand sums must not fill the memory."""
+        request = opened.ask()
+        sent = [opened.answer_of(name, request) for name in opened.sites]
+        received = [replace(contribution) for contribution in sent]
+        left = [weakref.ref(contribution) for contribution in received]
+        for contribution in received:
+            opened.coordinator.receive(contribution)
+        del contribution, received
+        assert all(ref() is not None for ref in left)
+        opened.coordinator.total()
+        opened.ask(b"the next question")
+        gc.collect()
+        assert not any(ref() is not None for ref in left)
+        opened.coordinator.receive(sent[0])
 
     def test_the_same_vector_again_is_counted_once(self, opened):
         request = opened.ask()

@@ -38,7 +38,8 @@ def test_without_a_file_the_study_decides(study):
 
 def test_all_keys_are_read(policy):
     own = policy(
-        'allow_plain = true\nminimum_sites = 4\nprotocols = ["masking"]\nfamilies = ["binomial", "poisson"]\n'
+        "allow_plain = true\nallow_rehearsals = true\nminimum_sites = 4\n"
+        'protocols = ["masking"]\nfamilies = ["binomial", "poisson"]\n'
         'forbidden_columns = ["name"]\nminimum_rows = 10\nminimum_cell = 5\nmaximum_parameters_per_row = 0.1\n'
         'maximum_sums = 60\nmaximum_studies = 3\nrepeated_studies = "allow"\n'
     )
@@ -63,6 +64,13 @@ def test_all_keys_are_read(policy):
 def test_a_study_outside_the_policy(policy, study, text, sentence):
     with pytest.raises(RefusalError, match=sentence):
         policy(text).check(study)
+
+
+def test_a_rehearsal_needs_the_sites_consent(policy, study):
+    rehearsal = study.replaced(rehearsal_of=study.hexdigest)
+    with pytest.raises(RefusalError, match=r"says that it is a rehearsal .* set allow_rehearsals = true"):
+        policy("allow_plain = true").check(rehearsal)
+    policy("allow_rehearsals = true").check(rehearsal)
 
 
 def test_a_roster_that_is_too_small_for_the_site(policy, study):
@@ -117,7 +125,7 @@ def test_disclosure_limits_can_only_be_tightened(policy, study, text, key, expec
     ("text", "sentence"),
     [
         ("minimum_site = 3", "unknown key 'minimum_site'; did you mean `minimum_sites`"),
-        ("colour = 3", "unknown key 'colour'; use allow_plain, minimum_sites, "),
+        ("colour = 3", "unknown key 'colour'; use allow_plain, allow_rehearsals, "),
         ("allow_plain = 1", "allow_plain must be true or false, not '1'"),
         ("minimum_sites = 1", "minimum_sites must be a whole number of at least 2, not '1'"),
         ("minimum_sites = 2.5", "minimum_sites must be a whole number"),

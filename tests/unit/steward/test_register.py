@@ -10,6 +10,9 @@ import pandas as pd
 import pytest
 
 from fedglmm_secure.errors import InputError, RefusalError
+from fedglmm_secure.model.groups import blocks
+from fedglmm_secure.model.units import Units
+from fedglmm_site.admission import SiteTable
 from fedglmm_site.cohort import compare, complete_rows, row_hashes
 from fedglmm_site.policy import Policy
 from fedglmm_site.register import KEY, REGISTER, Candidate, Register
@@ -36,6 +39,14 @@ def run(register, study, frame, policy=DEFAULT):
 def other(study, changed):
     """The same study but for its digest."""
     return changed(study, study__title="another")
+
+
+def test_no_table_in_a_repr(study, table, tmp_path):
+    path = tmp_path / "table.csv"
+    table.to_csv(path, index=False)
+    read = SiteTable.read(path, study, "1_UM")
+    for holder in (read, read.candidate(study), next(blocks(read.design, Units.of_table(study.layout, (0, 1))))):
+        assert len(repr(holder).replace(repr(study), "")) < 120
 
 
 def test_nothing_is_made_before_the_first_run(register, tmp_path, study, table):

@@ -141,7 +141,7 @@ def divided() -> tuple[SiteRows, MarginalDerivatives]:
         ((0.0, 0.1, 0.2, 0.5), (0, 1, 2)),
         ((0.0, 0.1, 0.2, 0.50001), (0, 1, 2)),
         ((0.0, 0.1, 0.2, -0.5), (0, 1, 2)),
-        ((0.1, 0.2, 0.5), (1, 2)),
+        ((0.0, 0.2, 0.5), (0, 2)),
     ],
 )
 @pytest.mark.parametrize(("one", "other"), [("training", "all"), ("all", "training")])
@@ -150,10 +150,51 @@ def test_all_rows_are_not_asked_at_or_next_to_where_the_training_rows_were(
 ) -> None:
     """Nor with the sign of sigma turned, nor with a column left out whose coefficient was 0."""
     rows, asked = divided()
-    rows.answer(replace(asked, part=one))
-    rows.answer(replace(asked, part=one, theta=(0.0, 0.1, 0.2, 0.50001)))
+    for near in asked.theta, (0.0, 0.1, 0.2, 0.50001), (0.0, 0.0, 0.2, 0.5):
+        rows.answer(replace(asked, part=one, theta=near))
     with pytest.raises(PeerError, match="would give the validation rows alone"):
         rows.answer(replace(asked, part=other, theta=theta, columns=columns))
+
+
+@pytest.mark.parametrize(("one", "other"), [("training", "all"), ("all", "training")])
+@pytest.mark.parametrize(("first", "second"), [(0.0, 1e-9), (1e-9, 0.0), (1e-6, -1e-6)])
+def test_next_to_it_is_measured_in_standardised_units_near_zero_too(
+    one: str, other: str, first: float, second: float
+) -> None:
+    """Parameters of 0 have no length: what lies beside them is near them all the same."""
+    rows, asked = divided()
+    rows.answer(replace(asked, part=one, theta=(first, 0.0, 0.0, 0.0)))
+    with pytest.raises(PeerError, match="would give the validation rows alone"):
+        rows.answer(replace(asked, part=other, theta=(second, 0.0, 0.0, 0.0)))
+
+
+def test_the_same_parameters_in_other_units_are_the_same() -> None:
+    """A site that is described to anew, in another session, compares what the parameters mean for its table."""
+    rows, asked = divided()
+    rows.answer(replace(asked, part="training"))
+    rows.answer(Describe())
+    wider = list(asked.description)
+    wider[-1] *= 4.0  # the sum of squares of dose: its standard deviation
+    told = [Description.unpack(np.array(numbers), STUDY.layout) for numbers in (asked.description, wider)]
+    old, new = (description.units(STUDY.layout, asked.columns) for description in told)
+    dose = asked.theta[2] * new.scale[2] / old.scale[2]
+    theta = (
+        asked.theta[0] + asked.theta[2] * (new.centre[2] - old.centre[2]) / old.scale[2],
+        asked.theta[1],
+        dose,
+        0.5,
+    )
+    with pytest.raises(PeerError, match="would give the validation rows alone"):
+        rows.answer(replace(asked, theta=theta, description=tuple(wider)))
+
+
+def test_a_site_that_was_started_again_recalls_what_it_answered() -> None:
+    rows, asked = divided()
+    rows.recall([Describe(), replace(asked, part="training")])
+    with pytest.raises(PeerError, match="would give the validation rows alone"):
+        rows.answer(asked)
+    with pytest.raises(PeerError, match="changes its pooled description"):
+        rows.answer(replace(asked, part="training", description=(*asked.description[:-1], 0.0)))
 
 
 def test_the_refit_to_all_rows_may_start_beside_the_training_rows_estimate() -> None:

@@ -213,6 +213,20 @@ def test_few_groups_of_a_linear_mixed_model_would_be_told_apart(groups: float, r
         check_question(gaussian, question, 2, first=False)
 
 
+def test_sites_that_may_be_left_out_of_a_sum_are_no_groups_to_count_on() -> None:
+    """A site can be lost after the question was let through: then the sum is over one group less."""
+    data = STUDY.model_dump()
+    data["model"] |= {"family": "gaussian", "method": "laplace", "nodes": 1}
+    data["variables"]["y"] = {"type": "numeric", "range": [0, 10]}
+    data["sites"] = [{"name": f"s{i}"} for i in range(8)]
+    check_question(Study.from_dict(data, "gaussian.toml"), Describe(), 1, first=True)
+    data["security"] |= {"dropouts": 1, "on_dropout": "wait"}
+    check_question(Study.from_dict(data, "gaussian.toml"), Describe(), 1, first=True)
+    data["security"]["on_dropout"] = "exclude"
+    with pytest.raises(RefusalError, match="7 groups are few beside 4 columns"):
+        check_question(Study.from_dict(data, "gaussian.toml"), Describe(), 1, first=True)
+
+
 def test_where_sites_are_the_groups_the_roster_counts_them_before_the_first_answer() -> None:
     """The coordinator's description has no say in it."""
     data = STUDY.model_dump()
@@ -239,3 +253,12 @@ def test_each_sign_of_too_few_rows_is_enough(at: Footing, sentence: str) -> None
 def test_what_is_just_enough_is_answered() -> None:
     check_footing(STUDY, Footing(rows=3.0, rows_at_zero=40.0, weight=1e-5, far=0.05))
     check_footing(STUDY, Footing(rows=0.75, rows_at_zero=3.0, weight=1.0, far=0.0))  # a site of three rows
+
+
+@pytest.mark.parametrize("name", ["rows", "weight", "far"])
+def test_what_cannot_be_told_is_refused(name: str) -> None:
+    """Weights that overflow give NaN: that is no reason to answer."""
+    good = Footing(rows=40.0, rows_at_zero=40.0, weight=1.0, far=0.0)
+    check_footing(STUDY, good)
+    with pytest.raises(RefusalError):
+        check_footing(STUDY, replace(good, **{name: float("nan")}))

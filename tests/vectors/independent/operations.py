@@ -15,7 +15,7 @@ from tests.vectors.forms import (
     whole_texts,
     wholes,
 )
-from tests.vectors.independent import aes, curves, hashing, hpke, masking, paillier, protobuf, session
+from tests.vectors.independent import aes, curves, hashing, hpke, masking, paillier, protobuf, session, study
 from tests.vectors.independent.messages import decode_message, question_bytes
 
 Given = Mapping[str, Any]
@@ -160,6 +160,7 @@ OPERATIONS: Mapping[str, Callable[[Given], Any]] = {
     "combine_partials": lambda given: whole_texts(
         paillier.combine(int(given["modulus"], 16), given["threshold"], given["sites"], _partials(given))
     ),
+    "study_digest": lambda given: study.study_digest(given["study"]).hex(),
     "encode_message": _encode_message,
     "decode_message": _decode_message,
 }
