@@ -20,13 +20,15 @@ SINGULAR = 1e-4
 
 @dataclass(frozen=True)
 class Estimates:
-    """Parameters in the units of the table: beta, tau (of Design's z) and, where there is one, the residual scale phi.
+    """Parameters in the units of the table: beta, tau and, where there is one, the residual scale phi.
 
-    ``covariance`` has the order (beta, tau, phi): the inverse of the full negative Hessian, as glmmTMB's.
+    tau is that of the random terms less ``z_centre``. ``covariance`` has the order (beta, tau, phi): the inverse of the
+    full negative Hessian, as glmmTMB's.
     """
 
     beta: Vector
     tau: Vector
+    z_centre: Vector
     phi: float | None
     covariance: Matrix
     singular: bool
@@ -47,7 +49,7 @@ class Estimates:
         A row of T Lambda, T being ``Layout.z_to_table``, has the length sd, and T_ai (T Lambda)_ab / sd_a is the
         derivative of sd_a in Lambda_ib.
         """
-        pattern, T = Pattern(layout.blocks), layout.z_to_table
+        pattern, T = Pattern(layout.blocks), layout.z_to_table(self.z_centre)
         root = T @ pattern.factor(self.tau)
         covariance = root @ root.T
         sd = np.sqrt(np.diag(covariance))
@@ -79,10 +81,10 @@ def in_table_units(objective: Objective, theta: Vector, at: Derivatives) -> Esti
     pattern, transform = Pattern(objective.layout.blocks), objective.to_table()
     values = transform @ theta
     covariance = transform @ np.linalg.inv(-at.hessian) @ transform.T
-    p, position = len(theta) - pattern.size, objective.scale_position
+    p, position, z_centre = len(theta) - pattern.size, objective.scale_position, objective.units.z_centre
     singular = bool((theta[p:][pattern.diagonal] < SINGULAR).any())
     if position is None:
-        return Estimates(values[:p], values[p:], None, covariance, singular)
+        return Estimates(values[:p], values[p:], z_centre, None, covariance, singular)
     psi = values[position]
     others = np.delete(np.arange(len(values)), position)
     jacobian = np.zeros((len(values), len(values)))
@@ -90,9 +92,8 @@ def in_table_units(objective: Objective, theta: Vector, at: Derivatives) -> Esti
     jacobian[: len(others), position] = -values[others] / psi**2
     jacobian[-1, position] = -1.0 / psi**2
     scaled = values[others] / psi
-    return Estimates(
-        scaled[:position], scaled[position:], float(1.0 / psi), jacobian @ covariance @ jacobian.T, singular
-    )
+    covariance = jacobian @ covariance @ jacobian.T
+    return Estimates(scaled[:position], scaled[position:], z_centre, float(1.0 / psi), covariance, singular)
 
 
 def effective_parameters(unpenalised: Derivatives, penalised: Derivatives) -> float:

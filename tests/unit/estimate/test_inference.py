@@ -11,7 +11,7 @@ from fedglmm_secure.model.design import Layout
 
 
 def layout(terms: tuple[str, ...], blocks: tuple[int, ...], z_centre: tuple[float, ...]) -> Layout:
-    return Layout(("Intercept",), (0.0,), (1.0,), 0, "g", terms, blocks, (1.0,) * len(terms), (), "binomial", z_centre)
+    return Layout(("Intercept",), (0.0,), (1.0,), 0, "g", terms, blocks, z_centre, (1.0,) * len(terms), (), "binomial")
 
 
 SLOPES = layout(("Intercept", "x", "h", "w"), (3, 1), (0.0, 2010.0, 0.5, 0.0))
@@ -21,7 +21,7 @@ LATER = layout(("h", "x", "Intercept"), (1, 2), (0.0, -3.0, 0.0))
 def estimates(given: Layout, tau: np.ndarray, seed: int) -> Estimates:
     size = 1 + len(tau)
     root = 0.1 * np.random.default_rng(seed).normal(size=(size, size))
-    return Estimates(np.zeros(1), tau, None, root @ root.T, singular=False)
+    return Estimates(np.zeros(1), tau, np.array(given.z_centre), None, root @ root.T, singular=False)
 
 
 @pytest.mark.parametrize("given", [SLOPES, LATER])
