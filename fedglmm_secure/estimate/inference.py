@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from fedglmm_secure.estimate.objective import Objective
+from fedglmm_secure.estimate.trust_region import Tensor
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.model.design import Layout, Matrix
@@ -43,11 +44,17 @@ class Estimates:
         phi = None if self.phi is None else self.phi * float(np.sqrt(inflation))
         return replace(self, phi=phi, covariance=self.covariance * inflation)
 
-    def random_effects(self, layout: Layout) -> RandomCovariance:
-        """Standard deviations of the random terms, with standard errors by the delta method, and correlations.
+    @property
+    def phi_error(self) -> float | None:
+        """Standard error of phi."""
+        return None if self.phi is None else float(np.sqrt(self.covariance[-1, -1]))
 
-        A row of T Lambda, T being ``Layout.z_to_table``, has the length sd, and T_ai (T Lambda)_ab / sd_a is the
-        derivative of sd_a in Lambda_ib.
+    def random_effects(self, layout: Layout) -> RandomCovariance:
+        """Standard deviations and correlations of the random terms, with standard errors by the delta method.
+
+        With R = T Lambda, T being ``Layout.z_to_table``, their covariance is R R'. Its derivative in Lambda_ib is D + D'
+        with D_ac = T_ai R_cb; that of sd_a is D_aa / sd_a, and that of the correlation r_ac is
+        (D_ac + D_ca) / (sd_a sd_c) - r_ac (D_aa / sd_a^2 + D_cc / sd_c^2).
         """
         pattern, T = Pattern(layout.blocks), layout.z_to_table(self.z_centre)
         root = T @ pattern.factor(self.tau)
@@ -55,22 +62,29 @@ class Estimates:
         sd = np.sqrt(np.diag(covariance))
         safe = np.where(sd > 0.0, sd, 1.0)
         rows, columns = pattern.entries
-        jacobian = T[:, rows] * root[:, columns] / safe[:, None]
-        first = len(self.beta)
-        of_tau = self.covariance[first : first + pattern.size, first : first + pattern.size]
-        errors = np.sqrt(np.diag(jacobian @ of_tau @ jacobian.T))
+        D = np.einsum("at,ct->act", T[:, rows], root[:, columns]) / np.outer(safe, safe)[:, :, None]
+        relative = np.einsum("aat->at", D)
         correlation = covariance / np.outer(safe, safe)
         np.fill_diagonal(correlation, 1.0)
-        return RandomCovariance(sd, errors, correlation)
+        of_correlation = D + D.transpose(1, 0, 2) - correlation[:, :, None] * (relative[:, None] + relative[None])
+        first = len(self.beta)
+        of_tau = self.covariance[first : first + pattern.size, first : first + pattern.size]
+
+        def errors(jacobian: Tensor) -> Tensor:
+            squares = np.einsum("...t,tu,...u->...", jacobian, of_tau, jacobian)
+            return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
+
+        return RandomCovariance(sd, errors(relative * safe[:, None]), correlation, errors(of_correlation))
 
 
 @dataclass(frozen=True)
 class RandomCovariance:
-    """Standard deviations (q,), their standard errors (q,) and correlations (q, q) of the random terms."""
+    """Standard deviations (q,) and correlations (q, q) of the random terms, with the standard errors of both."""
 
     sd: Vector
     errors: Vector
     correlation: Matrix
+    correlation_errors: Matrix
 
 
 def in_table_units(objective: Objective, theta: Vector, at: Derivatives) -> Estimates:

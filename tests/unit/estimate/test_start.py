@@ -225,7 +225,7 @@ def test_the_working_model_is_summed_at_too_few_points_to_tell_groups_apart(fami
     ("blocks", "intercept_of"), [((3,), (None, 0, 0)), ((2, 1), (None, 0, None)), ((1, 2), (None, 2, None))]
 )
 def test_other_units_are_the_same_model(blocks: tuple[int, ...], intercept_of: tuple[int | None, ...]) -> None:
-    """Laplace's likelihood does not depend on the units, nor on where terms correlated with an intercept are centred."""
+    """Laplace's likelihood depends neither on the units nor on where terms beside an intercept are centred."""
     rng = np.random.default_rng(5)
     n, terms = 120, ("Intercept", "x", "h") if blocks[0] > 1 else ("h", "x", "Intercept")
     columns = {"Intercept": np.ones(n), "x": 2000.0 + rng.normal(size=n), "h": rng.normal(size=n)}
