@@ -52,8 +52,8 @@ class Estimates:
     def random_effects(self, layout: Layout) -> RandomCovariance:
         """Standard deviations and correlations of the random terms, with standard errors by the delta method.
 
-        With R = T Lambda, T being ``Layout.z_to_table``, their covariance is R R'. Its derivative in Lambda_ib is D + D'
-        with D_ac = T_ai R_cb; that of sd_a is D_aa / sd_a, and that of the correlation r_ac is
+        With R = T Lambda (T: ``Layout.z_to_table``) their covariance is R R'. Its derivative in Lambda_ib is D + D',
+        D_ac = T_ai R_cb; that of sd_a is D_aa / sd_a, and that of the correlation r_ac is
         (D_ac + D_ca) / (sd_a sd_c) - r_ac (D_aa / sd_a^2 + D_cc / sd_c^2).
         """
         pattern, T = Pattern(layout.blocks), layout.z_to_table(self.z_centre)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedglmm_secure.errors import FitError
+from fedglmm_secure.estimate.reach import Reach
 from fedglmm_secure.estimate.trust_region import Step, propose
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives, unpack_symmetric
@@ -55,11 +56,16 @@ class Start:
     units: Units
     dropped_columns: tuple[str, ...]
     theta: Vector
+    reach: Reach | None
+    """None for outcomes that cannot be as good as decided (only a binary one's can), and for a model with an offset."""
     stand_ins: tuple[StandIn, ...] = ()
 
     @staticmethod
-    def read(total: Vector, layout: Layout) -> Start:
-        """From the total of Describe. Raises FitError when no column, or not the response, carries information."""
+    def read(total: Vector, layout: Layout, *, has_offset: bool = False) -> Start:
+        """From the total of Describe, which says nothing of an offset.
+
+        Raises FitError when no column, or not the response, carries information.
+        """
         p, pattern = len(layout.columns), Pattern(layout.blocks)
         triangle = p * (p + 1) // 2
         P, points = p + pattern.size, grid(layout)
@@ -70,7 +76,8 @@ class Start:
         later = {i for stand_in in stand_ins for i in stand_in.columns}
         response = p - 1 if layout.family == "gaussian" else None
         order = sorted(range(p), key=lambda i: (i == response, i in later, i))
-        columns = independent_columns(unpack_symmetric(total[head : head + triangle], p), order)
+        products = unpack_symmetric(total[head : head + triangle], p)
+        columns = independent_columns(products, order)
         if not columns:
             raise FitError("no fixed effect varies in the pooled data: there is nothing to estimate")
         _check_residual(layout, columns, description)
@@ -85,7 +92,22 @@ class Start:
         units = description.units(layout, columns)
         theta = in_other_units(np.append(beta, tau), Units.of_ranges(layout, columns), units, layout)
         dropped = tuple(name for i, name in enumerate(layout.columns) if i not in columns)
-        return Start(description, units, dropped, theta, stand_ins)
+        reach = None
+        if layout.family == "binomial" and not has_offset:
+            reach = reach_of(products[np.ix_(columns, columns)] / description.rows, description, layout, units)
+            beta = theta[: len(columns)]
+            beta *= reach.share_of_way(np.zeros_like(beta), beta) or 1.0
+        return Start(description, units, dropped, theta, reach, stand_ins)
+
+
+def reach_of(squares: Matrix, description: Description, layout: Layout, units: Units) -> Reach:
+    """From the mean products of the range-scaled columns that are kept."""
+    kept = list(units.columns)
+    mean = description.sums[kept] / description.rows
+    ranged = Units.of_ranges(layout, units.columns)
+    ratio = ranged.scale / units.scale
+    centre = (ranged.centre - units.centre) / units.scale + ratio * mean
+    return Reach(centre, np.outer(ratio, ratio) * (squares - np.outer(mean, mean)))
 
 
 def find_stand_ins(layout: Layout, description: Description) -> Iterator[StandIn]:

@@ -103,15 +103,16 @@ def check_footing(study: Study, at: Footing) -> None:
     At parameters far from any estimate rows lose their weight, until the derivatives are few rows' own values, or
     counts of rows on one side of a plane: a coordinator who lies could single a patient out (docs/threat-model.md). So
     (1) the weight must be spread, (2) not all but vanish, and (3) hardly any row may be decided (binomial alone: a
-    Poisson mean has no bound).
+    Poisson mean has no bound). Where weights overflow, nothing can be told of them, and nothing is answered.
     """
-    few = at.rows < min(study.disclosure.minimum_cell, at.rows_at_zero / ROWS_PER_EFFECTIVE_ROW)  # (1)
-    vanished = at.weight < SMALLEST_WEIGHT  # (2)
-    decided = study.model.family == "binomial" and at.far > LARGEST_DECIDED_SHARE  # (3)
-    if few or vanished or decided:
+    spread = at.rows >= min(study.disclosure.minimum_cell, at.rows_at_zero / ROWS_PER_EFFECTIVE_ROW)  # (1)
+    there = at.weight >= SMALLEST_WEIGHT  # (2)
+    undecided = study.model.family != "binomial" or at.far <= LARGEST_DECIDED_SHARE  # (3)
+    if not (spread and there and undecided):
         raise OwnRowsError(
             "at the parameters that the coordinator asks about, the answer would rest on too few of this site's rows; "
-            "if the coordinator is trusted, look for an outlier in a covariate"
+            "if the coordinator is trusted, look for an outlier in a covariate, or for covariates that predict the "
+            "outcome almost perfectly"
         )
 
 

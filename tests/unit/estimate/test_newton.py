@@ -146,7 +146,7 @@ def test_separation_ends_in_an_error_that_names_the_column(kind: str) -> None:
     else:
         x[:, 2] = y & (np.random.default_rng(0).random(600) < 0.3)
     trace: list[TraceRow] = []
-    with pytest.raises(FitError, match=r"the estimate of .*x2.* grows without limit") as failure:
+    with pytest.raises(FitError, match=r"the estimate of .*x2.* grows (without limit|until)") as failure:
         fit(*table(x, y, group), trace=trace)
     assert "x1" not in str(failure.value)
     assert len(trace) <= 15
