@@ -159,7 +159,8 @@ def simulated(rows: int, columns: int, groups: int) -> tuple[MarginalDerivatives
     y = (rng.random(rows) < 1 / (1 + np.exp(-eta))).astype(float)
     layout = Layout(
         columns=("Intercept", *(f"x{i}" for i in range(1, columns))), centre=(0.0,) * columns, half=(1.0,) * columns,
-        intercept=0, group="g", terms=("Intercept",), blocks=(1,), z_half=(1.0,), levels=(), family="binomial",
+        intercept=0, group="g", terms=("Intercept",), blocks=(1,), z_centre=(0.0,), z_half=(1.0,),
+        levels=(), family="binomial",
     )  # fmt: skip
     design = Design(
         x=x, z=np.ones((rows, 1)), y=y, offset=np.zeros(rows), weights=np.ones(rows), constant=0.0, starts=starts,

@@ -190,8 +190,8 @@ def simulated(setting: int, number: int) -> Case:
     half = np.array([1.0, 0.5, 0.5, 0.5, 2.0, 4.0, 6.0, 0.5, 0.7, 1.0])
     centre = np.array([0.0, 0.5, 0.5, 0.5, *[0.0] * 6])
     layout = Layout(
-        tuple(f"X{i}" for i in range(1, 11)), tuple(centre), tuple(half), 0, "site", ("Intercept",), (1,), (1.0,), (),
-        "binomial",
+        tuple(f"X{i}" for i in range(1, 11)), tuple(centre), tuple(half), 0, "site", ("Intercept",), (1,), (0.0,),
+        (1.0,), (), "binomial",
     )  # fmt: skip
     return Case(f"setting {setting}, data set {number}", layout, tuple(designs))
 

@@ -22,7 +22,7 @@ def estimator(study: Study, report: Report) -> Generator[Question, Vector, FitRe
     ``report`` is called with a TraceRow after each sum. Raises FitError when there is no answer to give.
     """
     trace = Trace(report)
-    start = yield from describe(study.layout, trace)
+    start = yield from describe(study.layout, trace, has_offset=study.model.offset is not None)
     if isinstance(study.model.penalty, tuple):
         maximum, path = yield from penalty_path(study, start, trace)
         return reported(study, start, maximum, trace, path)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from fedglmm_secure.estimate.objective import Objective
+from fedglmm_secure.estimate.trust_region import Tensor
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.model.design import Layout, Matrix
@@ -20,13 +21,15 @@ SINGULAR = 1e-4
 
 @dataclass(frozen=True)
 class Estimates:
-    """Parameters in the units of the table: beta, tau (of Design's z) and, where there is one, the residual scale phi.
+    """Parameters in the units of the table: beta, tau and, where there is one, the residual scale phi.
 
-    ``covariance`` has the order (beta, tau, phi): the inverse of the full negative Hessian, as glmmTMB's.
+    tau is that of the random terms less ``z_centre``. ``covariance`` has the order (beta, tau, phi): the inverse of the
+    full negative Hessian, as glmmTMB's.
     """
 
     beta: Vector
     tau: Vector
+    z_centre: Vector
     phi: float | None
     covariance: Matrix
     singular: bool
@@ -41,34 +44,47 @@ class Estimates:
         phi = None if self.phi is None else self.phi * float(np.sqrt(inflation))
         return replace(self, phi=phi, covariance=self.covariance * inflation)
 
-    def random_effects(self, layout: Layout) -> RandomCovariance:
-        """Standard deviations of the random terms, with standard errors by the delta method, and correlations.
+    @property
+    def phi_error(self) -> float | None:
+        """Standard error of phi."""
+        return None if self.phi is None else float(np.sqrt(self.covariance[-1, -1]))
 
-        A row of T Lambda, T being ``Layout.z_to_table``, has the length sd, and T_ai (T Lambda)_ab / sd_a is the
-        derivative of sd_a in Lambda_ib.
+    def random_effects(self, layout: Layout) -> RandomCovariance:
+        """Standard deviations and correlations of the random terms, with standard errors by the delta method.
+
+        With R = T Lambda (T: ``Layout.z_to_table``) their covariance is R R'. Its derivative in Lambda_ib is D + D',
+        D_ac = T_ai R_cb; that of sd_a is D_aa / sd_a, and that of the correlation r_ac is
+        (D_ac + D_ca) / (sd_a sd_c) - r_ac (D_aa / sd_a^2 + D_cc / sd_c^2).
         """
-        pattern, T = Pattern(layout.blocks), layout.z_to_table
+        pattern, T = Pattern(layout.blocks), layout.z_to_table(self.z_centre)
         root = T @ pattern.factor(self.tau)
         covariance = root @ root.T
         sd = np.sqrt(np.diag(covariance))
         safe = np.where(sd > 0.0, sd, 1.0)
         rows, columns = pattern.entries
-        jacobian = T[:, rows] * root[:, columns] / safe[:, None]
-        first = len(self.beta)
-        of_tau = self.covariance[first : first + pattern.size, first : first + pattern.size]
-        errors = np.sqrt(np.diag(jacobian @ of_tau @ jacobian.T))
+        D = np.einsum("at,ct->act", T[:, rows], root[:, columns]) / np.outer(safe, safe)[:, :, None]
+        relative = np.einsum("aat->at", D)
         correlation = covariance / np.outer(safe, safe)
         np.fill_diagonal(correlation, 1.0)
-        return RandomCovariance(sd, errors, correlation)
+        of_correlation = D + D.transpose(1, 0, 2) - correlation[:, :, None] * (relative[:, None] + relative[None])
+        first = len(self.beta)
+        of_tau = self.covariance[first : first + pattern.size, first : first + pattern.size]
+
+        def errors(jacobian: Tensor) -> Tensor:
+            squares = np.einsum("...t,tu,...u->...", jacobian, of_tau, jacobian)
+            return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
+
+        return RandomCovariance(sd, errors(relative * safe[:, None]), correlation, errors(of_correlation))
 
 
 @dataclass(frozen=True)
 class RandomCovariance:
-    """Standard deviations (q,), their standard errors (q,) and correlations (q, q) of the random terms."""
+    """Standard deviations (q,) and correlations (q, q) of the random terms, with the standard errors of both."""
 
     sd: Vector
     errors: Vector
     correlation: Matrix
+    correlation_errors: Matrix
 
 
 def in_table_units(objective: Objective, theta: Vector, at: Derivatives) -> Estimates:
@@ -79,10 +95,10 @@ def in_table_units(objective: Objective, theta: Vector, at: Derivatives) -> Esti
     pattern, transform = Pattern(objective.layout.blocks), objective.to_table()
     values = transform @ theta
     covariance = transform @ np.linalg.inv(-at.hessian) @ transform.T
-    p, position = len(theta) - pattern.size, objective.scale_position
+    p, position, z_centre = len(theta) - pattern.size, objective.scale_position, objective.units.z_centre
     singular = bool((theta[p:][pattern.diagonal] < SINGULAR).any())
     if position is None:
-        return Estimates(values[:p], values[p:], None, covariance, singular)
+        return Estimates(values[:p], values[p:], z_centre, None, covariance, singular)
     psi = values[position]
     others = np.delete(np.arange(len(values)), position)
     jacobian = np.zeros((len(values), len(values)))
@@ -90,9 +106,8 @@ def in_table_units(objective: Objective, theta: Vector, at: Derivatives) -> Esti
     jacobian[: len(others), position] = -values[others] / psi**2
     jacobian[-1, position] = -1.0 / psi**2
     scaled = values[others] / psi
-    return Estimates(
-        scaled[:position], scaled[position:], float(1.0 / psi), jacobian @ covariance @ jacobian.T, singular
-    )
+    covariance = jacobian @ covariance @ jacobian.T
+    return Estimates(scaled[:position], scaled[position:], z_centre, float(1.0 / psi), covariance, singular)
 
 
 def effective_parameters(unpenalised: Derivatives, penalised: Derivatives) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fedglmm_secure.errors import FitError
-from fedglmm_secure.estimate.newton import Asked, Maximum, Trace, separation
+from fedglmm_secure.estimate.newton import Asked, Maximum, Trace, separation, share_of_way
 from fedglmm_secure.estimate.objective import Objective
 from fedglmm_secure.estimate.search import DISTANCE_TOLERANCE
 from fedglmm_secure.estimate.start import Start
@@ -25,6 +25,8 @@ LEAST_START = 0.1
 WORSE = 2.0
 MOST_HALVED = 3
 RUNAWAY_MOVES = 6
+AHEAD = 3.0
+"""Rounds converge linearly: a step is one of several, and where they lead together is looked at."""
 
 
 def fixed_point(objective: Objective, start: Start, asked: Asked, trace: Trace) -> Generator[Question, Vector, Maximum]:
@@ -62,6 +64,8 @@ def fixed_point(objective: Objective, start: Start, asked: Asked, trace: Trace) 
         if course.runs_away():
             raise separation(objective, course.moves[-1])
         step, halved = newton * min(1.0, LONGEST_STEP / float(np.linalg.norm(newton))), 0
+        ahead = _trial(theta, AHEAD * step, p, pattern)
+        step *= min(1.0, AHEAD * share_of_way(objective, start, theta / theta[p], ahead / ahead[p]))
     raise FitError(
         f"penalised quasi-likelihood did not converge in {asked.max_rounds} rounds; raise model.max_rounds, or use "
         'method = "laplace", which maximises a likelihood'

@@ -70,11 +70,11 @@ def _estimates(layout: Layout, result_json: str) -> _Estimates:
 
 
 def _modes(layout: Layout, design: Design, at: _Estimates) -> list[dict[str, Any]]:
-    """Each group's random effects at the estimates: in the form of Design, z centred and all divided by phi first."""
+    """Each group's random effects at the estimates: in the form of Design, all divided by phi first."""
     columns, beta = at.columns, at.beta / at.phi
     if layout.family == "gaussian":
         columns, beta = (*columns, len(layout.columns) - 1), np.append(beta, 1.0 / at.phi)
-    family, root = FAMILIES[layout.family], np.linalg.solve(layout.z_to_table, at.root / at.phi)
+    family, root = FAMILIES[layout.family], at.root / at.phi
     rows: list[dict[str, Any]] = []
     for block in blocks(design, Units.of_table(layout, columns)):
         fixed, s = block.offset + block.x @ beta, block.z @ root

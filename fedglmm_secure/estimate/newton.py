@@ -71,10 +71,10 @@ class Maximum:
     penalised: Derivatives
 
 
-def describe(layout: Layout, trace: Trace) -> Generator[Question, Vector, Start]:
+def describe(layout: Layout, trace: Trace, *, has_offset: bool = False) -> Generator[Question, Vector, Start]:
     """The first sum of every fit: units, rank and start."""
     total = yield Describe()
-    start = Start.read(total, layout)
+    start = Start.read(total, layout, has_offset=has_offset)
     trace.record(Describe(), total)
     return start
 
@@ -87,7 +87,7 @@ def maximise(
     At most ``max_rounds`` times: (1) evaluate value, gradient and Hessian at theta; (2) accept it, or go back and
     shrink the radius; (3) converged when, at the very theta that was evaluated, the Newton decrement is at most
     ``tolerance``, the gradient below 1e-6 and the maximum within 1e-8 standard errors; (4) stop if an estimate runs
-    away; (5) step.
+    away; (5) step, not at once to where rows of a binary outcome are decided.
 
     Raises FitError when an estimate runs away or ``max_rounds`` evaluations did not suffice.
     """
@@ -109,6 +109,7 @@ def maximise(
             raise separation(objective, search.recent_move)
         search.step()  # (5)
         _check_range(objective, search.trial)
+        search.shorten(share_of_way(objective, start, search.theta, search.trial))
     raise FitError(
         f"the fit did not converge in {asked.max_rounds} rounds: {_story(trace.rows)}; "
         "raise model.max_rounds, simplify the model or check the variables' scales"
@@ -125,25 +126,49 @@ def _check_range(objective: Objective, trial: Vector) -> None:
         )
 
 
-def separation(objective: Objective, move: Vector) -> FitError:
-    """The error for estimates on their way to infinity, of which ``move`` (standardised, beta first) is a part.
+def share_of_way(objective: Objective, start: Start, here: Vector, there: Vector) -> float:
+    """How much of a step may be gone at once (``Reach``); FitError where it leads to where sites refuse to answer.
 
-    It names the columns that move most. The intercept moves with any of them; it is to blame only where none does.
+    ``here`` and ``there`` begin with the model's fixed effects.
     """
+    p = len(objective.units.columns)
+    share = 1.0 if start.reach is None else start.reach.share_of_way(here[:p], there[:p])
+    if share is not None:
+        return share
+    names = _moving_columns(objective, there - here)
+    raise FitError(
+        f"the estimate of {', '.join(names)} grows until the outcome is as good as certain in many rows, where sites "
+        "refuse to answer: these columns separate the outcome's levels, or nearly; leave them out, merge rare levels, "
+        f"or {_penalty(objective)}"
+    )
+
+
+def separation(objective: Objective, move: Vector) -> FitError:
+    """The error for estimates on their way to infinity, of which ``move`` (standardised, beta first) is a part."""
+    names = ", ".join(_moving_columns(objective, move))
+    return FitError(
+        f"the estimate of {names} grows without limit: these columns separate the outcome's levels (perfectly predict "
+        f"it in some rows); leave them out, merge rare levels, or {_penalty(objective)}"
+    )
+
+
+def _penalty(objective: Objective) -> str:
+    """What to do against estimates without limit; penalised quasi-likelihood takes no penalty."""
+    return 'use method = "laplace" and set model.penalty' if objective.working else "set model.penalty"
+
+
+def _moving_columns(objective: Objective, move: Vector) -> list[str]:
+    """The columns that move most. The intercept moves with any of them: FitError where hardly another one does."""
     columns, intercept = objective.units.columns, objective.units.intercept
     moved = np.abs(move)[: len(columns)]
     others = np.where([column == intercept for column in columns], 0.0, moved)
     if others.max() < FOLLOWING * moved.max():
-        return FitError("the outcome is the same in every row, or nearly: there is nothing to estimate")
-    names = [
+        raise FitError("the outcome is the same in every row, or nearly: there is nothing to estimate")
+    return [
         objective.layout.columns[column]
         for column, far in zip(columns, others > MOVING * others.max(), strict=True)
         if far
     ]
-    return FitError(
-        f"the estimate of {', '.join(names)} grows without limit: these columns separate the outcome's levels "
-        "(perfectly predict it in some rows); leave them out, merge rare levels, or set model.penalty"
-    )
 
 
 def _story(rows: list[TraceRow]) -> str:

@@ -64,6 +64,7 @@ def reported(study: Study, start: Start, maximum: Maximum, trace: Trace, path: t
         ratios=() if model.family == "gaussian" else tuple(map(_ratio, (e for e in fixed if e.name != "Intercept"))),
         random_effects=_random_effects(layout, estimates),
         residual_std_dev=estimates.phi,
+        residual_std_error=estimates.phi_error,
         log_likelihood=value,
         aic=None if value is None else -2.0 * value + 2.0 * effective,
         bic=None if value is None else -2.0 * value + float(np.log(rows)) * effective,
@@ -95,10 +96,22 @@ def _fixed_effects(names: list[str], estimates: Estimates, freedom: int | None) 
 def _random_effects(layout: Layout, estimates: Estimates) -> tuple[RandomEffect, ...]:
     if not layout.terms:
         return ()
-    random = estimates.random_effects(layout)
-    errors = [None] * len(layout.terms) if estimates.singular else random.errors.tolist()
-    correlation = tuple(map(tuple, random.correlation.tolist()))
-    return (RandomEffect(layout.group, layout.terms, tuple(random.sd.tolist()), tuple(errors), correlation),)
+    random, q, interior = estimates.random_effects(layout), len(layout.terms), not estimates.singular
+    block = np.repeat(np.arange(len(layout.blocks)), layout.blocks)
+    of_correlation = random.correlation_errors.tolist()
+    return (
+        RandomEffect(
+            layout.group,
+            layout.terms,
+            tuple(random.sd.tolist()),
+            tuple(random.errors.tolist()) if interior else (None,) * q,
+            tuple(map(tuple, random.correlation.tolist())),
+            tuple(
+                tuple(of_correlation[a][b] if interior and a != b and block[a] == block[b] else None for b in range(q))
+                for a in range(q)
+            ),
+        ),
+    )
 
 
 def _ratio(effect: FixedEffect) -> Ratio:
@@ -123,9 +136,9 @@ def _warnings(start: Start, estimates: Estimates, layout: Layout, penalty: float
             + ", which the columns before determine, or which hardly varies within its declared range"
         )
     if estimates.singular:
-        warnings.append(
-            f"boundary (singular) fit: a variance of {layout.group} is estimated as zero, or a correlation as 1 or -1"
-        )
+        several = ", or a correlation as 1 or -1" if max(layout.blocks) > 1 else ""
+        which = "the variance" if len(layout.terms) == 1 else "a variance"
+        warnings.append(f"boundary (singular) fit: {which} of {layout.group} is estimated as zero{several}")
     if penalty:
         warnings.append(
             f"penalised fit: standard errors belong to the penalised likelihood (penalty {penalty:g} on standardised "

@@ -82,7 +82,10 @@ class RandomEffect:
     terms: tuple[str, ...]
     std_dev: tuple[float, ...]
     std_error: tuple[float | None, ...]
+    """Of the standard deviations."""
     correlation: tuple[tuple[float, ...], ...]
+    correlation_std_error: tuple[tuple[float | None, ...], ...]
+    """None also for what is not estimated: the diagonal, and terms that are uncorrelated by the formula."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,8 @@ class FitResult:
     ratios: tuple[Ratio, ...]
     random_effects: tuple[RandomEffect, ...]
     residual_std_dev: float | None
+    residual_std_error: float | None
+    """Of the residual standard deviation."""
     log_likelihood: float | None
     """None where the method has none (penalised quasi-likelihood)."""
     aic: float | None

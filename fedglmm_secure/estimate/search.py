@@ -121,22 +121,33 @@ class Search:
         return previous <= tolerance and self.decrement > 0.1 * previous
 
     def step(self) -> None:
-        """Propose the next trial.
+        """Propose the next trial."""
+        if self.pattern.q > 1:
+            self._try(self._covariance_step())
+        elif np.isfinite(self.decrement):
+            self._try(self._concave_step())
+        else:
+            self._try(self._step_from_zero() or self._step_to_concavity())
+
+    def shorten(self, share: float) -> None:
+        """Propose only a share of the step just proposed."""
+        if self.proposed is not None and share < 1.0:
+            move = share * self.proposed.step
+            predicted = float(self.at.gradient @ move + 0.5 * move @ self.at.hessian @ move)
+            self._try(Step(move, predicted, bounded=True))
+
+    def _try(self, proposed: Step) -> None:
+        """Make the trial at the end of a step.
 
         Lambda is reflected to a non-negative diagonal; columns of it that become negligible are tried at exactly 0,
         once; psi goes at most nine tenths of the way to 0.
         """
+        self.proposed = proposed
         first, before = self._first, self.theta[self._first :]
-        if self.pattern.q > 1:
-            self.proposed = self._covariance_step()
-        elif np.isfinite(self.decrement):
-            self.proposed = self._concave_step()
-        else:
-            self.proposed = self._step_from_zero() or self._step_to_concavity()
-        trial = self.theta + self.proposed.step
+        trial = self.theta + proposed.step
         tau = self.pattern.with_positive_diagonal(trial[first:])
         self.reflected = bool(np.any(tau != trial[first:]))
-        if self.pattern.q > 1 and self.proposed.predicted > SETTLED_GAIN:
+        if self.pattern.q > 1 and proposed.predicted > SETTLED_GAIN:
             diagonal = self.pattern.diagonal
             tau[diagonal] = np.maximum(tau[diagonal], LEAST_SHARE * before[diagonal])
         for entries in self.pattern.trailing_columns(tau, NEGLIGIBLE_SIGMA):

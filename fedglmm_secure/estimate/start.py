@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedglmm_secure.errors import FitError
+from fedglmm_secure.estimate.reach import Reach
 from fedglmm_secure.estimate.trust_region import Step, propose
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives, unpack_symmetric
 from fedglmm_secure.model.description import Description, grid
-from fedglmm_secure.model.design import Index, Layout, Matrix
+from fedglmm_secure.model.design import INTERCEPT, Index, Layout, Matrix
 from fedglmm_secure.model.units import Units
 from fedglmm_secure.ring import Vector
 
@@ -55,11 +56,16 @@ class Start:
     units: Units
     dropped_columns: tuple[str, ...]
     theta: Vector
+    reach: Reach | None
+    """None for outcomes that cannot be as good as decided (only a binary one's can), and for a model with an offset."""
     stand_ins: tuple[StandIn, ...] = ()
 
     @staticmethod
-    def read(total: Vector, layout: Layout) -> Start:
-        """From the total of Describe. Raises FitError when no column, or not the response, carries information."""
+    def read(total: Vector, layout: Layout, *, has_offset: bool = False) -> Start:
+        """From the total of Describe, which says nothing of an offset.
+
+        Raises FitError when no column, or not the response, carries information.
+        """
         p, pattern = len(layout.columns), Pattern(layout.blocks)
         triangle = p * (p + 1) // 2
         P, points = p + pattern.size, grid(layout)
@@ -70,10 +76,12 @@ class Start:
         later = {i for stand_in in stand_ins for i in stand_in.columns}
         response = p - 1 if layout.family == "gaussian" else None
         order = sorted(range(p), key=lambda i: (i == response, i in later, i))
-        columns = independent_columns(unpack_symmetric(total[head : head + triangle], p), order)
+        products = unpack_symmetric(total[head : head + triangle], p)
+        columns = independent_columns(products, order)
         if not columns:
             raise FitError("no fixed effect varies in the pooled data: there is nothing to estimate")
         _check_residual(layout, columns, description)
+        _check_slopes(layout, description)
         kept = np.array([*columns, *range(p, P)])
         rows = description.rows if layout.family == "gaussian" else 0.0
         profiles = [
@@ -82,10 +90,24 @@ class Start:
         ]
         beta, tau = first_point(points, profiles, pattern, description.groups)
         units = description.units(layout, columns)
-        ranged = Units.of_ranges(layout, columns).to_table(pattern) @ np.append(beta, tau)
-        theta: Vector = np.asarray(np.linalg.solve(units.to_table(pattern), ranged), dtype=np.float64)
+        theta = in_other_units(np.append(beta, tau), Units.of_ranges(layout, columns), units, layout)
         dropped = tuple(name for i, name in enumerate(layout.columns) if i not in columns)
-        return Start(description, units, dropped, theta, stand_ins)
+        reach = None
+        if layout.family == "binomial" and not has_offset:
+            reach = reach_of(products[np.ix_(columns, columns)] / description.rows, description, layout, units)
+            beta = theta[: len(columns)]
+            beta *= reach.share_of_way(np.zeros_like(beta), beta) or 1.0
+        return Start(description, units, dropped, theta, reach, stand_ins)
+
+
+def reach_of(squares: Matrix, description: Description, layout: Layout, units: Units) -> Reach:
+    """From the mean products of the range-scaled columns that are kept."""
+    kept = list(units.columns)
+    mean = description.sums[kept] / description.rows
+    ranged = Units.of_ranges(layout, units.columns)
+    ratio = ranged.scale / units.scale
+    centre = (ranged.centre - units.centre) / units.scale + ratio * mean
+    return Reach(centre, np.outer(ratio, ratio) * (squares - np.outer(mean, mean)))
 
 
 def find_stand_ins(layout: Layout, description: Description) -> Iterator[StandIn]:
@@ -120,6 +142,17 @@ def _check_residual(layout: Layout, columns: tuple[int, ...], description: Descr
         )
 
 
+def _check_slopes(layout: Layout, description: Description) -> None:
+    """Raise FitError for a random term that is as good as constant beside a random intercept."""
+    slopes = [term for term in layout.terms if term != INTERCEPT and term in layout.columns]
+    for term in slopes if INTERCEPT in layout.terms else ():
+        if description.is_constant(layout.columns.index(term)):
+            raise FitError(
+                f"the random term {term} hardly varies in the pooled data, within its declared range, so that it "
+                "cannot be told from the random intercept; declare a narrower range, or leave the term out"
+            )
+
+
 def independent_columns(products: Matrix, order: Iterable[int] | None = None) -> tuple[int, ...]:
     """Columns that are no linear combination of those before them in ``order``, from X'X; as in R, the first stay."""
     kept: list[int] = []
@@ -138,6 +171,19 @@ def independent_columns(products: Matrix, order: Iterable[int] | None = None) ->
 def restricted(expansion: Derivatives, kept: Index) -> Derivatives:
     """To the parameters that are kept, the others being 0."""
     return Derivatives(expansion.value, expansion.gradient[kept], expansion.hessian[np.ix_(kept, kept)])
+
+
+def in_other_units(theta: Vector, given: Units, wanted: Units, layout: Layout) -> Vector:
+    """The same model's theta in ``wanted`` units. Other centres turn Lambda, which is brought back to its triangle."""
+    pattern, p = Pattern(layout.blocks), len(given.columns)
+    table = given.to_table(pattern) @ theta
+    result: Vector = np.asarray(np.linalg.solve(wanted.to_table(pattern), table), dtype=np.float64)
+    turned = np.linalg.solve(
+        layout.z_to_table(wanted.z_centre), layout.z_to_table(given.z_centre) @ pattern.factor(table[p:])
+    )
+    triangle: Matrix = np.asarray(np.linalg.qr(turned.T * wanted.z_scale).R, dtype=np.float64).T
+    result[p:] = pattern.with_positive_diagonal(triangle[pattern.entries])
+    return result
 
 
 @dataclass(frozen=True)

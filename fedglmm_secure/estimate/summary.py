@@ -73,18 +73,27 @@ def _random(fit: FitResult) -> str:
         (
             effect.group if i == 0 else "",
             term,
-            f"{sd * sd:.5f}",
-            f"{sd:.5f}",
-            *(f"{r:.3f}" for r in effect.correlation[i][:i]),
+            *_spread(effect.std_dev[i], effect.std_error[i]),
+            *map(_correlation, effect.correlation[i][:i], effect.correlation_std_error[i][:i]),
         )
         for effect in fit.random_effects
-        for i, (term, sd) in enumerate(zip(effect.terms, effect.std_dev, strict=True))
+        for i, term in enumerate(effect.terms)
     ]
     if phi is not None:
-        rows.append(("Residual", "", f"{phi * phi:.5f}", f"{phi:.5f}"))
+        rows.append(("Residual", "", *_spread(phi, fit.residual_std_error)))
     width = max(map(len, rows))
-    header = ("Groups", "Name", "Variance", "Std.Dev.", *(["Corr"] * (width > 4)), *([""] * (width - 5)))
+    names = ("Groups", "Name", "Variance", "Std.Dev.", "Std. Error", "Corr (Std. Error)")
+    header = names[:width] + ("",) * (width - len(names))
     return f"Random effects:\n{_table(header, [(*row, *[''] * (width - len(row))) for row in rows], left=2)}\n{counts}"
+
+
+def _spread(sd: float, error: float | None) -> tuple[str, str, str]:
+    """Variance, standard deviation, and the latter's standard error."""
+    return f"{sd * sd:.5f}", f"{sd:.5f}", "" if error is None else f"{error:.5f}"
+
+
+def _correlation(r: float, error: float | None) -> str:
+    return f"{r:.3f}" if error is None else f"{r:.3f} ({error:.3f})"
 
 
 def _fixed(fit: FitResult) -> str:

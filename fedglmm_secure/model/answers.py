@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fedglmm_secure.errors import FitError
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives, pack_symmetric
 from fedglmm_secure.model.description import Description
@@ -43,10 +46,25 @@ def part_of(question: Question) -> str:
             return ALL
 
 
+@contextmanager
+def _at_any_parameters() -> Iterator[None]:
+    """Numbers that overflow are refused by name before they are sent (ring.py): there is nothing to warn of."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            yield
+    except np.linalg.LinAlgError:
+        raise FitError(
+            "the parameters that the coordinator asks about are out of all range: no number comes of them; narrow the "
+            "declared ranges, or look for an outlier in a covariate"
+        ) from None
+
+
+@_at_any_parameters()
 def answer(question: Question, layout: Layout, design: Design) -> Vector:
     """This site's share of the answer, one number for each of ``question.slots(layout)``.
 
-    ``design`` holds the rows of ``part_of(question)``; it may be without any.
+    ``design`` holds the rows of ``part_of(question)``; it may be without any. Raises FitError at parameters so far out
+    that a matrix is singular; numbers that overflow are infinite or NaN, which nothing sends.
     """
     match question:
         case Describe():
@@ -70,9 +88,10 @@ class Footing:
     weight: float
     """The sum of w relative to that at parameters of zero."""
     far: float
-    """Share of rows whose linear predictor is so far out that they are as good as decided."""
+    """Share of rows whose linear predictor, but not their offset, is so far out that they are as good as decided."""
 
 
+@_at_any_parameters()
 def footing(question: Question, layout: Layout, design: Design) -> Footing | None:
     """On how many rows a site's answer rests; None where weights do not depend on parameters (Gaussian, Describe).
 
@@ -91,8 +110,10 @@ def footing(question: Question, layout: Layout, design: Design) -> Footing | Non
             v = conditional_modes(block, family, block.offset + fixed, s)
             etas += [fixed, fixed + np.sum(s * block.spread(v.T).T, axis=1)]
         eta = np.array(etas)
-        weights = -family.derivatives(block.offset + eta, block.y, block.weights, 2)[2]
-        sums += np.stack([weights.sum(1), (weights * weights).sum(1), (np.abs(eta) > DECIDED).sum(1)], axis=1)
+        eta += block.offset
+        weights = -family.derivatives(eta, block.y, block.weights, 2)[2]
+        decided = (np.abs(eta) > DECIDED) & (np.abs(block.offset) <= DECIDED)
+        sums += np.stack([weights.sum(1), (weights * weights).sum(1), decided.sum(1)], axis=1)
     total, squares, far = sums.T
     effective = np.divide(total * total, squares, out=np.zeros_like(total), where=squares > 0.0)
     return Footing(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedglmm_secure.errors import PeerError
-from fedglmm_secure.model.design import Layout
+from fedglmm_secure.model.design import INTERCEPT, Layout
 from fedglmm_secure.model.units import Units
 from fedglmm_secure.ring import Vector
 
@@ -15,6 +15,8 @@ NO_SPREAD, LARGE_SPREAD = 0.0, 1.3
 """Standard deviations of one random term at which the working model is summed."""
 SEVERAL_SPREADS = (0.3, 1.0)
 """The same for several terms, which all have it."""
+CONSTANT = 1e-10
+"""Share of its mean square below which a range-scaled column's variance is rounding."""
 LINEAR_SPREAD = 0.5
 """The same for the Gaussian family, relative to the residual standard deviation."""
 
@@ -86,4 +88,27 @@ class Description:
         spread = np.sqrt(np.maximum(self.squares[kept] / self.rows - mean * mean, 0.0))
         mean, spread = np.where(constant, 0.0, mean), np.where(constant | (spread == 0.0), 1.0, spread)
         half, centre = np.array(layout.half)[kept], np.array(layout.centre)[kept]
-        return Units(columns, centre + half * mean, half * spread, np.array(layout.z_half), layout.intercept)
+        return Units(
+            columns, centre + half * mean, half * spread, *self._units_of_random_terms(layout), layout.intercept
+        )
+
+    def is_constant(self, column: int) -> bool:
+        """Whether a column, the intercept apart, varies less than the rounding of its range-scaled sums can tell."""
+        mean, square = self.sums[column] / self.rows, self.squares[column] / self.rows
+        return not square - mean * mean > CONSTANT * square
+
+    def _units_of_random_terms(self, layout: Layout) -> tuple[Vector, Vector]:
+        """Centre and scale of each random term: mean and standard deviation where an intercept takes the centring up,
+        0 and root mean square elsewhere. Of a term that is no fixed effect too, the declared range alone is known.
+        """
+        z_centre, z_scale = np.array(layout.z_centre), np.array(layout.z_half)
+        for term, (name, intercept) in enumerate(zip(layout.terms, layout.intercept_of, strict=True)):
+            if name == INTERCEPT or name not in layout.columns or self.is_constant(layout.columns.index(name)):
+                continue
+            column = layout.columns.index(name)
+            centre, half, mean = layout.centre[column], layout.half[column], self.sums[column] / self.rows
+            variance = half * half * (self.squares[column] / self.rows - mean * mean)
+            mean = centre + half * mean
+            z_centre[term] = 0.0 if intercept is None else mean
+            z_scale[term] = np.sqrt(variance + (mean * mean if intercept is None else 0.0))
+        return z_centre, z_scale

@@ -37,28 +37,37 @@ class Layout:
     """Names of the random terms within ``group`` (q of them)."""
     blocks: tuple[int, ...]
     """How many consecutive terms are correlated: (2,) for (1 + x | g), (1, 1) for (1 | g) + (0 + x | g)."""
+    z_centre: tuple[float, ...]
+    """Mid-range of each random term over the declared ranges where it is correlated with an intercept, else 0."""
     z_half: tuple[float, ...]
-    """Largest magnitude of each random term over the declared ranges, less its ``z_centre``."""
+    """Largest magnitude of each random term, less its ``z_centre``, over the declared ranges."""
     levels: tuple[str, ...]
     """Plain words for each cell that disclosure control counts, such as ``gender = 2_male``."""
     family: str
-    z_centre: tuple[float, ...] = ()
-    """What Design subtracts from each random term: mid-range where an intercept, correlated with it, takes that up.
-    Empty for no term's."""
 
-    @property
-    def z_to_table(self) -> Matrix:
-        """The matrix T (q, q) by which a group's effects of the terms themselves are T times those of Design's.
+    @cached_property
+    def intercept_of(self) -> tuple[int | None, ...]:
+        """For each random term the position of the intercept that it is correlated with, None where there is none.
 
-        b_0 + b_1 (z - c) = (b_0 - c b_1) + b_1 z: T is 1 but for -c in the row of the block's intercept.
+        Such an intercept takes up whatever is subtracted from the term; subtracted from another term it would change
+        the model.
         """
-        result, first = np.eye(len(self.terms)), 0
+        result: list[int | None] = []
         for size in self.blocks:
-            block = slice(first, first + size)
-            for row in range(first, first + size):
-                if self.terms[row] == INTERCEPT and self.z_centre:
-                    result[row, block] -= self.z_centre[block]
-            first += size
+            block = range(len(result), len(result) + size)
+            intercept = next((term for term in block if self.terms[term] == INTERCEPT), None)
+            result += [None if term == intercept else intercept for term in block]
+        return tuple(result)
+
+    def z_to_table(self, z_centre: Vector) -> Matrix:
+        """The matrix T (q, q) by which a group's effects of the terms as written are T times those of z - z_centre.
+
+        b_0 + b_1 (z - c) = (b_0 - c b_1) + b_1 z: T is 1 but for -c in the row of the term's intercept.
+        """
+        result = np.eye(len(self.terms))
+        for term, intercept in enumerate(self.intercept_of):
+            if intercept is not None:
+                result[intercept, term] = -z_centre[term]
         return result
 
 
@@ -74,7 +83,7 @@ class Design:
     x: Matrix
     """Fixed-effects design, shape (n, p)."""
     z: Matrix
-    """Random-effects design, less ``Layout.z_centre``, shape (n, q)."""
+    """Random-effects design, in the units of the table, shape (n, q)."""
     y: Vector
     """The response: 0/1 or the share of successes for the binomial family, a count, or 0 for the Gaussian (below)."""
     offset: Vector

@@ -82,7 +82,7 @@ def blocks(design: Design, units: Units, rows_at_a_time: int = BLOCK_ROWS) -> It
         rows = slice(low, int(ends[last - 1]))
         yield Block(
             x=np.ascontiguousarray((design.x[rows][:, list(units.columns)] - units.centre) / units.scale),
-            z=design.z[rows] / units.z_scale,
+            z=(design.z[rows] - units.z_centre) / units.z_scale,
             y=design.y[rows],
             offset=design.offset[rows],
             weights=design.weights[rows],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, reduce
+from functools import cache, partial, reduce
 from operator import add
 
 import numpy as np
@@ -55,7 +55,8 @@ def _of_tiles(parts: list[Tile], family: Family, theta: Vector, rule: Rule) -> l
     long, short = [tile for tile in parts if tile.is_long], [tile for tile in parts if not tile.is_long]
     if len(short) < FEW and not long:
         return [marginal_derivatives(tile, family, theta, rule) for tile in short]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    # threads of a pool have NumPy's error handling anew
+    with ThreadPoolExecutor(os.cpu_count(), initializer=partial(np.seterr, **np.geterr())) as pool:
         return [
             *(marginal_derivatives(tile, family, theta, rule, pool.map) for tile in long),
             *pool.map(lambda tile: marginal_derivatives(tile, family, theta, rule), short),

@@ -60,8 +60,9 @@ def read_result(text: str, source: str) -> FitResult:
     fit, content = _read(FitResult, RESULT, text, source)
     _refuse_unknown(content, asdict(fit), source)
     for effect in fit.random_effects:
-        q = len(effect.terms)
-        if {len(effect.std_dev), len(effect.std_error), len(effect.correlation), *map(len, effect.correlation)} != {q}:
+        matrices = (effect.correlation, effect.correlation_std_error)
+        lists = (effect.std_dev, effect.std_error, *matrices, *(row for matrix in matrices for row in matrix))
+        if set(map(len, lists)) != {len(effect.terms)}:
             raise InputError(f"{source}: random_effects: its lists do not all have one entry a term; {AGAIN}")
     return fit
 

@@ -65,20 +65,24 @@ def random_effects(fit: FitResult) -> Table | None:
     if not rows:
         return None
     if fit.residual_std_dev is not None:
-        rows.append(("Residual", fit.residual_std_dev, None))
+        rows.append(("Residual", fit.residual_std_dev, fit.residual_std_error))
     cells = tuple((term, number(sd * sd), number(sd), number(error)) for term, sd, error in rows)
     return Table("Random effects", ("Term", "Variance", "Std. deviation", "Std. error of the SD"), cells)
 
 
 def correlations(effect: RandomEffect) -> Table | None:
-    """The lower triangle of the terms' correlations; None for a single term."""
+    """The lower triangle of the terms' correlations, with their standard errors; None for a single term."""
     if len(effect.terms) < 2:
         return None
-    rows = tuple(
-        (term, *(number(r, 3) for r in effect.correlation[i][:i]), "1", *[""] * (len(effect.terms) - i - 1))
-        for i, term in enumerate(effect.terms)
-    )
-    return Table(f"Correlations of the random effects by {effect.group}", ("Term", *effect.terms), rows)
+    rows = []
+    for i, term in enumerate(effect.terms):
+        pairs = zip(effect.correlation[i][:i], effect.correlation_std_error[i][:i], strict=True)
+        cells = [number(r, 3) + ("" if error is None else f" ({number(error, 3)})") for r, error in pairs]
+        rows.append((term, *cells, "1", *[""] * (len(effect.terms) - i - 1)))
+    caption = f"Correlations of the random effects by {effect.group}"
+    if any(error is not None for row in effect.correlation_std_error for error in row):
+        caption += ", and their standard errors"
+    return Table(caption, ("Term", *effect.terms), tuple(rows))
 
 
 def path(fit: FitResult) -> Table:

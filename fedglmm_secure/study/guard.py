@@ -103,7 +103,7 @@ def check_footing(study: Study, at: Footing) -> None:
     At parameters far from any estimate rows lose their weight, until the derivatives are few rows' own values, or
     counts of rows on one side of a plane: a coordinator who lies could single a patient out (docs/threat-model.md). So
     (1) the weight must be spread, (2) not all but vanish, and (3) hardly any row may be decided (binomial alone: a
-    Poisson mean has no bound).
+    Poisson mean has no bound). Where weights overflow, nothing can be told of them, and nothing is answered.
     """
     few = not at.rows >= min(study.disclosure.minimum_cell, at.rows_at_zero / ROWS_PER_EFFECTIVE_ROW)  # (1)
     vanished = not at.weight >= SMALLEST_WEIGHT  # (2)
@@ -111,7 +111,8 @@ def check_footing(study: Study, at: Footing) -> None:
     if few or vanished or decided:  # weights that overflow give NaN, which passes none of them
         raise OwnRowsError(
             "at the parameters that the coordinator asks about, the answer would rest on too few of this site's rows; "
-            "if the coordinator is trusted, look for an outlier in a covariate"
+            "if the coordinator is trusted, look for an outlier in a covariate, or for covariates that predict the "
+            "outcome almost perfectly"
         )
 
 

@@ -78,10 +78,10 @@ def make_plan(model: Model, formula: Formula, variables: Variables) -> Plan:
         group=formula.random[0].group if formula.random else "",
         terms=names,
         blocks=tuple(len(part.names) for part in random),
+        z_centre=tuple(chain(*(centre for centre, _ in z_scales))),
         z_half=tuple(chain(*(half for _, half in z_scales))),
         levels=cell_names(formula.response, model.trials, covariates_of(*terms), variables),
         family=model.family,
-        z_centre=tuple(chain(*(centre for centre, _ in z_scales))),
     )
     return Plan(model, formula, fixed, random, variables, layout)
 

@@ -85,7 +85,7 @@ def _design(plan: Plan, frame: pd.DataFrame, groups: Words, source: str) -> Divi
     z = np.column_stack([np.empty((order.size, 0)), *(_matrix(part, table, source) for part in plan.random)])
     return DividableDesign(
         x=x if outcome.residual is None else np.column_stack([x, outcome.residual]),
-        z=z - np.array(plan.layout.z_centre),
+        z=z,
         y=outcome.y,
         offset=outcome.offset,
         weights=outcome.weights,

@@ -130,6 +130,41 @@ def test_separation_names_the_column_and_advises_a_penalty(kind: str, method: st
     assert "penalised fit" in tamed.warnings[-1]
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("method", ["laplace", "agh", "glm", "pql"])
+def test_separation_by_a_number_is_named_before_a_site_refuses(method: str, seed: int) -> None:
+    """The rows far from the threshold are decided first; sites do not answer where many are (study/guard.py)."""
+    frame = data(seed, rows=300)
+    frame["y"] = (frame["x2"] > 0.2).astype(int)
+    formula = "y ~ x1 + x2" if method == "glm" else "y ~ x1 + x2 + (1 | g)"
+    rows: list[object] = []
+    with pytest.raises(FitError, match=r"x2 grows .* separate the outcome's levels.* set model\.penalty"):
+        rehearse(study(formula, method=method), by_site(frame), report=rows.append)
+    assert len(rows) <= 10
+    if method != "pql":
+        assert "penalised fit" in fit(study(formula, method=method, penalty=1.0), frame).warnings[-1]
+
+
+def test_an_offset_that_the_intercept_undoes_is_no_separation() -> None:
+    frame = data(3)
+    frame["far"] = 40.0
+    given = study("y ~ x1 + (1 | g)", offset="far", ranges={"far": (0.0, 50.0)})
+    shifted, plain = fit(given, frame), fit(study("y ~ x1 + (1 | g)"), frame)
+    assert shifted.fixed_effects[0].estimate == pytest.approx(plain.fixed_effects[0].estimate - 40.0, abs=1e-8)
+    assert shifted.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-9)
+
+
+@pytest.mark.parametrize("spread", [5.0, 6.5])
+def test_a_very_strong_predictor_is_no_separation(spread: float) -> None:
+    """Linear predictors of so large a standard deviation have 0.3 and 2 % of the rows decided."""
+    frame = data(3, rows=6000)
+    rng = np.random.default_rng(8)
+    frame["x2"] = rng.normal(size=6000)
+    frame["y"] = (rng.random(6000) < 1.0 / (1.0 + np.exp(-spread * frame["x2"]))).astype(int)
+    result = fit(study("y ~ x1 + x2", method="glm"), frame)
+    assert estimates(result)["x2"] == pytest.approx(spread, abs=4.0 * result.fixed_effects[2].std_error)
+
+
 @pytest.mark.parametrize("method", ["laplace", "pql"])
 def test_an_outcome_that_never_occurs_ends_in_a_sentence(method: str) -> None:
     frame = data()

@@ -132,3 +132,18 @@ def test_the_trial_gives_the_published_digits(fit_of) -> None:
     assert f"{treatment.estimate:.5f} {treatment.std_error:.5f}" == "-0.76594 0.26105"
     assert f"{fit.random_effects[0].std_dev[0]:.5f} {fit.log_likelihood:.5f}" == "0.54222 -217.62762"
     assert (fit.n_rows, fit.n_groups, fit.n_sites) == (602, {"site": 4}, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "correlation", "error"),
+    [("sleepstudy", 0.08132593511, 0.323502975098), ("epil-slope", -0.797640471223, 0.236911469813)],
+)
+def test_a_correlation_has_glmmtmbs_standard_error(fits, name: str, correlation: float, error: float) -> None:
+    """glmmTMB 1.1.5, whose theta is r / sqrt(1 - r^2): its standard error times (1 - r^2)^(3/2)."""
+    fit = fits[next(key for key in fits if key[0].startswith(name) and key[1] == 1)]
+    (random,) = fit.random_effects
+    assert random.correlation[1][0] == pytest.approx(correlation, abs=1e-4)
+    assert random.correlation_std_error[1][0] == pytest.approx(error, rel=1e-3)
+    assert random.correlation_std_error[0][1] == random.correlation_std_error[1][0]
+    assert random.correlation_std_error[0][0] is None
+    assert f"{correlation:.3f} ({error:.3f})" in fit.summary()

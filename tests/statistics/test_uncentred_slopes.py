@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from fedglmm_secure import FitResult, Study, fit_pooled, rehearse
+from fedglmm_secure.errors import FitError
 
 CASES = {"sleepstudy": ("Days", "Subject"), "epil-slope": ("V4", "subject")}
 SITES = 3
@@ -74,6 +75,61 @@ def test_units_of_the_slope_change_nothing_else(load_case) -> None:
     assert wide.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
     assert wide.random_effects[0].std_dev == pytest.approx(plain.random_effects[0].std_dev, rel=1e-7)
     assert wide.random_effects[0].std_error == pytest.approx(plain.random_effects[0].std_error, rel=1e-6)
+
+
+@pytest.mark.parametrize("method", ["laplace", "agh", "pql"])
+@pytest.mark.parametrize("random", ["(1 + x | g)", "(1 | g) + (0 + x | g)"])
+def test_a_range_declared_far_too_wide_changes_nothing(random: str, method: str) -> None:
+    """Years in 0 to 100,000: a slope is centred and scaled by its pooled mean and spread."""
+    rng = np.random.default_rng(3)
+    g = np.arange(600) % 30
+    x = 2000.0 + 20.0 * rng.random(600)
+    eta = -0.3 + (0.1 + 0.15 * rng.normal(size=30)[g]) * (x - 2010.0) + 0.5 * rng.normal(size=30)[g]
+    frame = pd.DataFrame({"x": x, "y": (rng.random(600) < 1.0 / (1.0 + np.exp(-eta))).astype(int), "g": g})
+    frame["site"] = np.array(["east", "north", "west"])[g % 3]
+
+    def fit(low: float, high: float) -> FitResult:
+        data = {
+            "study": {"id": "years"},
+            "model": {"formula": f"y ~ x + {random}", "family": "binomial", "method": method},
+            "variables": {
+                "y": {"type": "binary", "levels": [0, 1]},
+                "x": {"type": "numeric", "range": [low, high]},
+                "g": {"type": "group"},
+            },
+            "sites": [{"name": name} for name in ("east", "north", "west")],
+        }
+        if method == "agh":
+            data["model"]["nodes"] = 5
+        tables = {name: rows.drop(columns="site") for name, rows in frame.groupby("site")}
+        return rehearse(Study.from_dict(data, "years"), tables)
+
+    narrow, wide = fit(2000.0, 2020.0), fit(0.0, 100_000.0)
+    assert wide.security.sums <= (15 if method != "pql" else 45)
+    assert wide.log_likelihood == pytest.approx(narrow.log_likelihood, abs=1e-9)
+    assert wide.random_effects[0].std_dev == pytest.approx(narrow.random_effects[0].std_dev, rel=1e-6, abs=1e-9)
+    for one, other in zip(wide.fixed_effects, narrow.fixed_effects, strict=True):
+        assert abs(one.estimate - other.estimate) < 1e-7 * other.std_error
+
+
+@pytest.mark.parametrize("random", ["(1 + x | g)", "(1 | g) + (0 + x | g)"])
+@pytest.mark.parametrize("high", [2020.0, 1e9])
+def test_a_slope_of_what_hardly_varies_ends_in_a_sentence(random: str, high: float) -> None:
+    """Constant, or as good as constant within its declared range: then nothing tells the slope from the intercept."""
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"y": rng.normal(size=90), "x": 2000.0 + 0.01 * (high > 1e8) * rng.random(90)})
+    frame["g"] = np.arange(90) % 9
+    data = {
+        "study": {"id": "flat"},
+        "model": {"formula": f"y ~ x + {random}", "family": "gaussian"},
+        "variables": {
+            "y": {"type": "numeric", "range": [-9.0, 9.0]},
+            "x": {"type": "numeric", "range": [1990.0, high]},
+            "g": {"type": "group"},
+        },
+    }
+    with pytest.raises(FitError, match=r"the random term x hardly varies.* declare a narrower range"):
+        fit_pooled(Study.from_dict(data, "flat"), frame)
 
 
 @pytest.mark.parametrize("random", ["(0 + x | g)", "(1 | g) + (0 + x | g)"])

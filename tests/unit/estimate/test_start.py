@@ -10,7 +10,7 @@ import pytest
 from fedglmm_secure.errors import FitError
 from fedglmm_secure.estimate.newton import Maximum, Trace, describe, maximise
 from fedglmm_secure.estimate.objective import Objective
-from fedglmm_secure.estimate.start import Start
+from fedglmm_secure.estimate.start import Start, in_other_units
 from fedglmm_secure.model.answers import answer
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.derivatives import Derivatives
@@ -52,8 +52,8 @@ class Rows:
         centre[0], half[0] = 0.0, 1.0
         layout = Layout(
             tuple(f"x{i}" for i in range(x.shape[1])), tuple(centre), tuple(half), 0, "g" if self.q else "",
-            tuple(f"x{i}" for i in range(self.q)), (self.q,) if self.q else (), tuple(np.abs(z).max(axis=0)), (),
-            self.family,
+            tuple(f"x{i}" for i in range(self.q)), (self.q,) if self.q else (), (0.0,) * self.q,
+            tuple(np.abs(z).max(axis=0)), (), self.family,
         )  # fmt: skip
         designs = []
         for site in range(count):
@@ -219,3 +219,37 @@ def test_the_working_model_is_summed_at_too_few_points_to_tell_groups_apart(fami
     """Differences of three curvatures would let each group's averages be computed (docs/threat-model.md)."""
     layout, _ = simulated(family, q=q).sites(1)
     assert len(grid(layout)) == points
+
+
+@pytest.mark.parametrize(
+    ("blocks", "intercept_of"), [((3,), (None, 0, 0)), ((2, 1), (None, 0, None)), ((1, 2), (None, 2, None))]
+)
+def test_other_units_are_the_same_model(blocks: tuple[int, ...], intercept_of: tuple[int | None, ...]) -> None:
+    """Laplace's likelihood depends neither on the units nor on where terms beside an intercept are centred."""
+    rng = np.random.default_rng(5)
+    n, terms = 120, ("Intercept", "x", "h") if blocks[0] > 1 else ("h", "x", "Intercept")
+    columns = {"Intercept": np.ones(n), "x": 2000.0 + rng.normal(size=n), "h": rng.normal(size=n)}
+    layout = Layout(
+        ("Intercept", "x"), (0.0, 2005.0), (1.0, 9.0), 0, "g", terms, blocks, (0.0,) * 3, (1.0, 2010.0, 3.0), (),
+        "poisson",
+    )  # fmt: skip
+    x, z = (np.column_stack([columns[name] for name in names]) for names in (layout.columns, terms))
+    starts = np.arange(0, n, 6)
+    design = Design(
+        x, z, rng.poisson(2.0, n).astype(float), np.zeros(n), np.ones(n), 0.0, starts, tuple(map(str, starts)),
+        np.zeros(0), 0,
+    )  # fmt: skip
+    pattern = Pattern(blocks)
+    assert layout.intercept_of == intercept_of
+    centre = np.array([{"x": 1999.0, "h": 0.4}.get(name, 0.0) for name in terms])
+    centre[[place is None for place in intercept_of]] = 0.0
+    given = Units.of_ranges(layout, (0, 1))
+    wanted = Units((0, 1), np.array([0.0, 2000.5]), np.array([1.0, 2.0]), centre, np.array([1.0, 2.0, 0.5]), 0)
+    theta = np.append([0.3, -0.2], 0.3 * rng.normal(size=pattern.size))
+    other = in_other_units(theta, given, wanted, layout)
+    values = [
+        log_likelihood(design, units, FAMILIES["poisson"], pattern, at, 1).value
+        for units, at in ((given, theta), (wanted, other))
+    ]
+    assert values[0] == pytest.approx(values[1], rel=1e-10)
+    assert (other[2:][pattern.diagonal] >= 0.0).all()

@@ -41,7 +41,7 @@ def design_of(sizes: list[int], seed: int = 1, p: int = 5) -> Design:
 def units_of(columns: list[int]) -> Units:
     """Some columns, in units of their own."""
     p = len(columns)
-    return Units(tuple(columns), np.linspace(0.0, 0.5, p), np.linspace(1.0, 2.0, p), np.ones(1), 0)
+    return Units(tuple(columns), np.linspace(0.0, 0.5, p), np.linspace(1.0, 2.0, p), np.zeros(1), np.ones(1), 0)
 
 
 class Paths:

@@ -61,8 +61,8 @@ def random_design(
 
 
 def plain_units(design: Design) -> Units:
-    p = design.x.shape[1]
-    return Units(tuple(range(p)), np.zeros(p), np.ones(p), np.ones(design.z.shape[1]), None)
+    p, q = design.x.shape[1], design.z.shape[1]
+    return Units(tuple(range(p)), np.zeros(p), np.ones(p), np.zeros(q), np.ones(q), None)
 
 
 def whole(design: Design) -> Block:
@@ -321,7 +321,7 @@ def test_blocks_do_not_change_the_sum() -> None:
 def test_tiles_and_pieces_do_not_change_the_sum(monkeypatch: pytest.MonkeyPatch, family: str, slope: bool) -> None:
     design = random_design(19, [5, 50, 400, 1, 1, 30, 30, 30, 4, 150], slope=slope, family=family)
     theta = np.array([0.1, 0.2, 0.3, 0.8])
-    everything = Units((0, 1, 2), np.array([0.0, 0.2, -0.1]), np.array([1.0, 2.0, 0.7]), np.array([1.0]), 0)
+    everything = Units((0, 1, 2), np.array([0.0, 0.2, -0.1]), np.array([1.0, 2.0, 0.7]), np.zeros(1), np.ones(1), 0)
 
     def result() -> Derivatives:
         return log_likelihood(design, everything, FAMILIES[family], Pattern((1,)), theta, 4)
@@ -353,7 +353,7 @@ def test_a_tile_holds_each_row_once() -> None:
 
 def test_dropped_columns_are_left_out() -> None:
     design = random_design(47, [5, 6, 7], p=4)
-    kept = Units((0, 1, 3), np.array([0.0, 0.1, 0.2]), np.array([1.0, 2.0, 3.0]), np.ones(1), 0)
+    kept = Units((0, 1, 3), np.array([0.0, 0.1, 0.2]), np.array([1.0, 2.0, 3.0]), np.zeros(1), np.ones(1), 0)
     theta = np.array([0.1, 0.2, 0.3, 0.8])
     table = Design(
         (design.x[:, [0, 1, 3]] - kept.centre) / kept.scale, design.z, design.y, design.offset, design.weights, 0.0,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from fedglmm_secure.errors import OwnRowsError, PeerError, RefusalError
-from fedglmm_secure.model.answers import Footing
+from fedglmm_secure.errors import FitError, OwnRowsError, PeerError, RefusalError
+from fedglmm_secure.model.answers import Footing, answer, footing
 from fedglmm_secure.model.description import Description
 from fedglmm_secure.model.questions import (
     Describe,
@@ -18,6 +21,7 @@ from fedglmm_secure.model.questions import (
     Question,
     WorkingDerivatives,
 )
+from fedglmm_secure.ring import encode
 from fedglmm_secure.study import Study
 from fedglmm_secure.study.guard import check_footing, check_question
 
@@ -262,3 +266,43 @@ def test_what_cannot_be_told_is_refused(name: str) -> None:
     check_footing(STUDY, good)
     with pytest.raises(RefusalError):
         check_footing(STUDY, replace(good, **{name: float("nan")}))
+
+
+ABSURD = [0.0, 1e-300, 1.0, -40.0, 1e3, -1e6, 1e6]
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson"])
+@pytest.mark.parametrize(("method", "random"), [("laplace", "1"), ("laplace", "1 + x"), ("agh", "1"), ("pql", "1 + x")])
+def test_absurd_parameters_end_in_a_sentence_and_warn_of_nothing(family: str, method: str, random: str) -> None:
+    """Within the bound of ``check_question`` a site answers with finite numbers or says why not."""
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"y": rng.integers(0, 2, 60), "x": rng.random(60), "g": np.arange(60) % 6})
+    outcome = {"type": "binary", "levels": [0, 1]} if family == "binomial" else {"type": "count", "range": [0, 9]}
+    study = Study.from_dict(
+        {
+            "study": {"id": "absurd"},
+            "model": {"formula": f"y ~ x + ({random} | g)", "family": family, "method": method},
+            "variables": {"y": outcome, "x": {"type": "numeric", "range": [0, 1]}, "g": {"type": "group"}},
+        },
+        "absurd",
+    )
+    design = study.design(frame, "a", "a.csv")
+    description = tuple(answer(Describe(), study.layout, design)[: len(Description.slots(study.layout))].tolist())
+    sentences = set()
+    for values in product(ABSURD, repeat=3):
+        tail = values[-1:] * (2 if random != "1" else 0)
+        theta = (*values[:2], abs(values[0]) or 1.0, values[2], *tail) if method == "pql" else (*values, *tail)
+        question: Question = (
+            WorkingDerivatives(theta, (0, 1), description)
+            if method == "pql"
+            else MarginalDerivatives(theta, study.model.nodes, (0, 1), description)
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            try:
+                at = footing(question, study.layout, design)
+                check_footing(study, at)
+                encode(answer(question, study.layout, design), question.slots(study.layout))
+            except (OwnRowsError, FitError) as error:
+                sentences.add(str(error)[:60])
+    assert sentences
