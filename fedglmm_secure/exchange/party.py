@@ -104,7 +104,7 @@ class Party:
         """Nothing leaves before this returns; None for what stands in the journal already."""
         if record is not None:
             self._is_written = False  # until ``keep`` has returned: what it was to hold must not leave by another way
-            self._keep(record)
+            self._keep(record)  # (rule 34)
             self._is_written = True
 
     def _answer(self, question: Question) -> SumReply:
