@@ -33,7 +33,7 @@ def encode(values: Vector, names: Sequence[str]) -> Ring:
     Raises QuantityError with the name of the first value that is NaN, infinite or not below 2^43 in magnitude.
     """
     fits = np.abs(values) < BOUND  # False for NaN too
-    if not fits.all():
+    if not fits.all():  # (rule 33)
         index = int(np.argmin(fits))
         raise QuantityError(
             f"{names[index]} is {values[index]:g}, which does not fit the fixed-point range (|x| < 2^{INTEGER_BITS}); "

@@ -44,9 +44,11 @@ class Party:
         if not records:
             return self._machine.hello()
         last = self._machine.resume(records)
-        asked = questions_of(records)
+        asked, requests = questions_of(records), _requests(records)
         self._rows.recall(asked)
-        self._question = asked[-1] if asked else None
+        if asked:  # its answer may be owed, and the site's limits may be stricter now
+            self._question = asked[-1]
+            self._check(asked[-1], requests[-1])
         return last or self.poll()
 
     def reply(self, message: Next | Relay | Wait | SendAgain | SayHello) -> SiteMessage:
@@ -76,13 +78,16 @@ class Party:
         if message.offer is not None:
             self._keep_record(machine.open(message.offer))
         request = message.request
-        check_question(self._study, question, request.number, first=machine.check(request))
+        self._check(question, request)
         step = machine.receive(request)
         self._question = question
         if step is None:
             return self._answer(question)
         self._keep_record(step.record)
         return step.message
+
+    def _check(self, question: Question, request: SumRequest) -> None:
+        check_question(self._study, question, request.number, first=self._machine.check(request))
 
     def _take_relay(self, relay: Relay) -> SiteMessage:
         step = self._machine.receive(relay)
@@ -104,7 +109,7 @@ class Party:
         """Nothing leaves before this returns; None for what stands in the journal already."""
         if record is not None:
             self._is_written = False  # until ``keep`` has returned: what it was to hold must not leave by another way
-            self._keep(record)
+            self._keep(record)  # (rule 34)
             self._is_written = True
 
     def _answer(self, question: Question) -> SumReply:
@@ -117,5 +122,8 @@ class Party:
 
 def questions_of(records: Iterable[JournalRecord]) -> tuple[Question, ...]:
     """What was asked in a journal's sums, in order; InputError for what is no question."""
-    received = (record.received for record in records)
-    return tuple(questions.decode(taken.question) for taken in received if isinstance(taken, SumRequest))
+    return tuple(questions.decode(request.question) for request in _requests(records))
+
+
+def _requests(records: Iterable[JournalRecord]) -> tuple[SumRequest, ...]:
+    return tuple(record.received for record in records if isinstance(record.received, SumRequest))

@@ -47,7 +47,7 @@ class OpenSum:
 
     def event_of(self, relay: Relay) -> SiteEvent:
         """What a new relay is; PeerError when it is not the one that follows what was sent."""
-        if relay.phase is not self.phase or self.sent is None or self.is_last_phase:
+        if relay.phase is not self.phase or self.sent is None or self.is_last_phase:  # (rule 35)
             raise PeerError(
                 f"the coordinator relays the messages of {relay.phase.value!r} when this site is at "
                 f"{self.phase.value!r} of sum {self.number}; do not trust this coordinator"
@@ -72,18 +72,18 @@ class OpenSum:
                     f"the coordinator relays what site {part.site!r} sent in another sum; do not trust this coordinator"
                 )
         sent = self.sent
-        if sent is None or relayed(sent, own, self._members_at_send) not in relay.parts:
+        if sent is None or relayed(sent, own, self._members_at_send) not in relay.parts:  # (rule 37)
             raise PeerError(
                 "the coordinator left out or changed this site's own message; do not trust this coordinator"
             )
         if self.phase in CLOSING:
-            if not set(relay.sites) <= set(self.members) or len(relay.sites) < terms.threshold:
+            if not set(relay.sites) <= set(self.members) or len(relay.sites) < terms.threshold:  # (rule 39)
                 raise PeerError(
                     f"the coordinator relays the word of {len(relay.sites)} sites, and {terms.threshold} of those in "
                     "the sum are needed; do not trust this coordinator"
                 )
         else:
-            terms.check_cohort(self.members, relay.sites, own)
+            terms.check_cohort(self.members, relay.sites, own)  # (rule 38)
         self._protected.absorb(relay.phase, relay.parts)
         if self.phase not in CLOSING:
             self.members = relay.sites
@@ -104,7 +104,7 @@ class OpenSum:
     def restore(self, made: tuple[SumReply, ...]) -> JournalRecord:
         """What was made of the last received message before this site was started again."""
         heads = {(message.session_id, message.number, message.site) for message in made}
-        if made[0].phase is not self.phase or heads != {self.view.head}:
+        if made[0].phase is not self.phase or heads != {self.view.head}:  # (rule 47)
             raise PeerError("the journal does not follow the order of the protocol; start a new session")
         if self.is_answering:
             self._protected.restore(made)

@@ -117,19 +117,19 @@ class Terms:
         Nobody joins, this site is in it, and nobody is lost unless the study says ``on_dropout = "exclude"``; then no
         more than ``dropouts`` of the roster.
         """
-        if not set(now) <= set(before) or own not in now:
+        if not set(now) <= set(before) or own not in now:  # (rule 26)
             raise RefusalError(
                 f"the coordinator wants a sum over {len(now)} sites that are not all among those taking part; do not "
                 "trust this coordinator"
             )
         if set(now) == set(before):
             return
-        if self.on_dropout != EXCLUDE:
+        if self.on_dropout != EXCLUDE:  # (rule 25)
             raise RefusalError(
                 f"the coordinator wants a sum over {len(now)} of {len(before)} sites; all sites of the roster must "
                 "take part, as the study does not say on_dropout = 'exclude'"
             )
-        if len(now) < self.smallest_cohort:
+        if len(now) < self.smallest_cohort:  # (rule 26)
             raise RefusalError(
                 f"the coordinator wants a sum over {len(now)} of the roster's {len(self.roster)} sites; the study "
                 f"allows {self.dropouts} dropouts"
@@ -165,18 +165,18 @@ class Policy:
 
     def check(self, terms: Terms) -> None:
         """Raise RefusalError when the study asks for less protection than this site gives."""
-        if terms.protocol == "plain" and not self.allow_plain:
+        if terms.protocol == "plain" and not self.allow_plain:  # (rule 3)
             raise RefusalError(
                 "the study sends sums without protection (protocol 'plain') and this site's policy does not "
                 "allow it; use 'masking', or set allow_plain = true in the site's policy"
             )
         needed = max(terms.minimum_sites, self.minimum_sites)
-        if len(terms.roster) < needed:
+        if len(terms.roster) < needed:  # (rule 4)
             raise RefusalError(
                 f"the study's roster has {len(terms.roster)} sites and at least {needed} are required; add "
                 "sites, or lower minimum_sites in the study and in the site's policy"
             )
-        if terms.smallest_cohort < needed:
+        if terms.smallest_cohort < needed:  # (rule 4)
             raise RefusalError(
                 f"the study may go on over {terms.smallest_cohort} sites, as it says on_dropout = 'exclude', and at "
                 f"least {needed} are required; lower dropouts in the study, or minimum_sites in the site's policy"
@@ -224,12 +224,12 @@ def check_hello(terms: Terms, hello: Hello) -> None:
     """
     if hello.site not in terms.keys:
         raise RefusalError(f"site {hello.site!r} is not in the study's roster; add it to the study, or leave it out")
-    if hello.study_digest != terms.study_digest:
+    if hello.study_digest != terms.study_digest:  # (rule 10)
         raise RefusalError(
             f"site {hello.site!r} has another version of the study (digest {hello.study_digest.hex()[:16]}, "
             f"here {terms.study_digest.hex()[:16]}); give all parties the same study file"
         )
-    identity.verify(
+    identity.verify(  # (rule 11)
         hello.site,
         terms.keys[hello.site],
         hello.signature,
@@ -244,20 +244,20 @@ def check_hello(terms: Terms, hello: Hello) -> None:
 def open_offer(terms: Terms, offer: SessionOffer) -> Session:
     """Check an offer and open its session.
 
-    (1) exactly the roster's sites; (2) each Hello by its roster key; (3) no nonce and no mask key twice.
-    Raises RefusalError for another roster or study, PeerError for anything else.
+    Exactly the roster's sites, each Hello by its roster key, no nonce and no mask key twice. Raises RefusalError for
+    another roster or study, PeerError for anything else.
     """
     offered = tuple(hello.site for hello in offer.hellos)
-    if offered != terms.names:  # (1)
+    if offered != terms.names:  # (rule 9)
         raise RefusalError(
             f"the coordinator offers a session of {', '.join(offered)}, but the study's roster is "
             f"{', '.join(terms.names)}; all sites of the roster must take part"
         )
-    for hello in offer.hellos:  # (2)
+    for hello in offer.hellos:  # (rules 10 and 11)
         check_hello(terms, hello)
     nonces = {offer.coordinator_nonce, *(hello.nonce for hello in offer.hellos)}
     mask_keys = {hello.site: hello.mask_public_key for hello in offer.hellos}
-    if len(nonces) != len(offered) + 1 or len(set(mask_keys.values())) != len(offered):  # (3)
+    if len(nonces) != len(offered) + 1 or len(set(mask_keys.values())) != len(offered):  # (rule 12)
         raise PeerError("two parties of the session offer have the same nonce or mask key; start the session again")
     return Session(_session_id(terms, offer), mask_keys)
 

@@ -125,11 +125,11 @@ class Site:
         if offer == self._offer:
             self._machine.move(SiteEvent.SAME_OFFER)
             return None
-        self._machine.require(SiteEvent.OFFER)
+        self._machine.require(SiteEvent.OFFER)  # (rule 8)
         session = open_offer(self._terms, offer)
-        if self._hello not in offer.hellos:
+        if self._hello not in offer.hellos:  # (rule 13)
             raise PeerError("the coordinator changed this site's own hello; do not trust this coordinator")
-        if session.id in self._earlier_sessions:
+        if session.id in self._earlier_sessions:  # (rule 14)
             raise PeerError("the coordinator offers a session that this site's journal already holds; start a new one")
         self._side = self._protection.at_site(
             SiteMaterial(self._terms, session, self.name, self._signing, self._seed, self._randomness, self._share)
@@ -151,7 +151,7 @@ class Site:
             if isinstance(record.received, SessionOffer):
                 self.open(record.received)
             else:
-                last = self._take(record.received, record.made)
+                last = self._take(record.received, record.made)  # (rule 47)
         return last.message if last else None
 
     def check(self, request: SumRequest) -> bool:
@@ -165,7 +165,7 @@ class Site:
         if current is None or request.number != current.number:
             self._check_request(request)
             return current is None or request.participants != current.view.request.participants
-        if self._session.context(request) != current.view.context:
+        if self._session.context(request) != current.view.context:  # (rule 28)
             raise PeerError(
                 f"the coordinator asks a second, different question under sum {request.number}; a site "
                 "answers each sum once"
@@ -191,7 +191,7 @@ class Site:
         if current is None or current.answered:
             raise PeerError("there is no question to answer; start the session again")
         asked = current.view.request
-        if len(values) + 1 != asked.length or len(values) != len(names):
+        if len(values) + 1 != asked.length or len(values) != len(names):  # (rule 32)
             raise PeerError(
                 f"the coordinator asks for {asked.length - 1} numbers in sum {asked.number}, but its "
                 f"question has {len(names)}"
@@ -224,10 +224,10 @@ class Site:
     def _take_relay(self, relay: Relay, made: tuple[SumReply, ...]) -> Step | None:
         self._check_session(relay)
         current = self._sum
-        if current is None or relay.number != current.number:
+        if current is None or relay.number != current.number:  # (rule 35)
             raise PeerError(f"the coordinator relays messages of sum {relay.number}, which is not the present one")
         if relay.phase in current.relays:
-            if relay != current.relays[relay.phase]:
+            if relay != current.relays[relay.phase]:  # (rule 36)
                 raise PeerError(
                     f"the coordinator relays other messages of sum {relay.number} than before; a site takes them once"
                 )
@@ -263,23 +263,23 @@ class Site:
         return self._side
 
     def _check_session(self, message: SumRequest | Relay) -> None:
-        if message.session_id != self._session.id:
+        if message.session_id != self._session.id:  # (rules 24 and 35)
             raise PeerError("the coordinator's message belongs to another session; start the session again")
 
     def _check_request(self, request: SumRequest) -> None:
         """What must hold for a new question."""
-        self._terms.check_cohort(self._cohort, request.participants, self.name)
-        if request.number > self._terms.max_sums:
+        self._terms.check_cohort(self._cohort, request.participants, self.name)  # (rules 25 and 26)
+        if request.number > self._terms.max_sums:  # (rule 27)
             raise RefusalError(
                 f"the coordinator asks for more than the {self._terms.max_sums} sums that the study allows; "
                 "raise max_rounds in the study if the fit needs them"
             )
         last = self._sum.number if self._sum else 0
-        if request.number <= last:
+        if request.number <= last:  # (rule 28)
             raise PeerError(
                 f"the coordinator asks for sum {request.number} again after sum {last}; a site answers in order"
             )
-        if request.number != last + 1:
+        if request.number != last + 1:  # (rule 28)
             raise PeerError(
                 f"the coordinator skips from sum {last} to sum {request.number}; a site answers in order, so either "
                 "the coordinator lies or this site's folder was restored from a backup: start a new session"

@@ -45,7 +45,7 @@ def new_passphrase(file: Path | None) -> bytes:
 
 def refuse_shared(path: Path) -> None:
     """Raise InputError for a secret file that others than its owner can read."""
-    if path.stat().st_mode & 0o077:
+    if path.stat().st_mode & 0o077:  # (rule 2)
         raise InputError(f"{path}: can be read by others than its owner; run `chmod 600 {path}`")
 
 

@@ -104,7 +104,7 @@ def check_local(study: Study, design: Design, site: str) -> None:
 
 def check_declared(study: Study) -> None:
     """Raise RefusalError for what the study alone shows to be too much."""
-    _refuse(declared_checks(study))
+    _refuse(declared_checks(study))  # (rule 18)
 
 
 def check_pooled(study: Study, description: Description, columns: int, released: int, what: str) -> None:
@@ -123,10 +123,10 @@ def check_pooled(study: Study, description: Description, columns: int, released:
         final=True,
         when=POOLED,
     )
-    _refuse(_level_checks(study, counts))
+    _refuse(_level_checks(study, counts))  # (rule 21)
     if study.layout.group != SITE:
-        _refuse(_group_checks(study, counts, columns))
-    _refuse(_row_checks(study, counts, released, what))
+        _refuse(_group_checks(study, counts, columns))  # (rule 22)
+    _refuse(_row_checks(study, counts, released, what))  # (rule 23)
 
 
 def parameters(study: Study) -> int:

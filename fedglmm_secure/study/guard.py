@@ -37,20 +37,20 @@ def check_question(study: Study, question: Question, number: int, *, first: bool
     be too much is refused before that; the pooled disclosure limits are checked with every question after it, on the
     very description that the other sites of the same sum were told.
     """
-    if isinstance(question, Describe) != first:
+    if isinstance(question, Describe) != first:  # (rule 17)
         raise PeerError(f"the coordinator asks to {question.kind} in sum {number}; only the first sum describes")
-    check_declared(study)
+    check_declared(study)  # (rule 18)
     if isinstance(question, Describe):
         return
-    _check_asked(study, question)
-    _check_columns(study, question.columns)
+    _check_asked(study, question)  # (rule 19)
+    _check_columns(study, question.columns)  # (rule 20)
     held_out = isinstance(question, HeldOutLikelihood)
     thetas = question.thetas if isinstance(question, HeldOutLikelihood) else (question.theta,)
-    for theta in thetas:
+    for theta in thetas:  # (rule 20)
         _check_parameters(study, theta, len(question.columns), isinstance(question, WorkingDerivatives))
     description = Description.unpack(np.array(question.description), study.layout)
     released = (len(thetas), "penalties") if held_out else (len(thetas[0]), "parameters")
-    check_pooled(study, description, len(question.columns), *released)
+    check_pooled(study, description, len(question.columns), *released)  # (rules 21, 22 and 23)
 
 
 def _check_asked(study: Study, question: Question) -> None:
@@ -98,7 +98,7 @@ def _check_parameters(study: Study, theta: tuple[float, ...], columns: int, scal
 
 
 def check_footing(study: Study, at: Footing) -> None:
-    """Raise OwnRowsError when a site's answer would rest on too few of its rows.
+    """Raise OwnRowsError when a site's answer would rest on too few of its rows (rule 31).
 
     At parameters far from any estimate rows lose their weight, until the derivatives are few rows' own values, or
     counts of rows on one side of a plane: a coordinator who lies could single a patient out (docs/threat-model.md). So
@@ -117,7 +117,7 @@ def check_footing(study: Study, at: Footing) -> None:
 
 
 def check_plausible(study: Study, description: Description, own: Design) -> None:
-    """Raise PeerError for a pooled description that cannot be.
+    """Raise PeerError for a pooled description that cannot be (rule 29).
 
     (1) Counts are whole and not negative. (2) None is below this site's own. (3) There are no more groups than rows,
     and each row has one level of each variable.

@@ -32,7 +32,7 @@ class SiteRows:
 
         Raises RefusalError when the study asks for more than its disclosure limits let this site tell.
         """
-        check_local(study, design, site)
+        check_local(study, design, site)  # (rules c and 6)
         self.design = design
         self._study, self._layout = study, study.layout
         self._description: tuple[float, ...] = ()
@@ -76,7 +76,7 @@ class SiteRows:
         """The pooled description can be, and is the one that was told first: it fixes the units of theta."""
         check_plausible(self._study, Description.unpack(np.array(told), self._layout), self.design)
         self._description = self._description or told
-        if told != self._description:
+        if told != self._description:  # (rule 29)
             raise PeerError(
                 "the coordinator changes its pooled description between two questions; do not trust this coordinator"
             )
@@ -90,7 +90,7 @@ class SiteRows:
         from_table = np.linalg.inv(self._to_table(question.description, tuple(range(len(self._layout.columns)))))
         for other in others:
             apart, length = (float(np.linalg.norm(from_table @ vector)) for vector in (theta - other, other))
-            if apart <= NEAR * max(1.0, length):
+            if apart <= NEAR * max(1.0, length):  # (rule 30)
                 raise PeerError(
                     "the coordinator asks for all rows and for the training rows at the same parameters, or nearly the "
                     "same, which would give the validation rows alone; do not trust this coordinator"

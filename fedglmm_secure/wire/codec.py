@@ -155,7 +155,7 @@ def _next_to_pb(message: Next) -> pb.Next:
 def _next_from_pb(message: pb.Next) -> Next:
     offer = sums.offer_from_pb(message.offer) if message.HasField("offer") else None
     sent = message.request
-    question = question_from_pb(sent.question)
+    question = question_from_pb(sent.question)  # (rule 16)
     canonical = questions.encode(question)
     request = SumRequest(sent.session_id, sent.number, tuple(sent.participants), canonical, sent.length)
     return Next(offer, request, question)

@@ -23,17 +23,17 @@ from fedglmm_site.register import Candidate
 
 def site_of(study: Study, identity: Identity, policy: Policy) -> str:
     """The name that the roster has for this site, once policy and roster allow the study; RefusalError otherwise."""
-    policy.check(study)
+    policy.check(study)  # (rule a)
     terms = terms_of(study)
     policy.for_sums().check(terms)
-    name = terms.name_of(identity.signing.public_bytes)
+    name = terms.name_of(identity.signing.public_bytes)  # (rule 5)
     own = certificate_der(identity.certificate_pem)
-    if not site_trusts(study)[name].knows(own):
+    if not site_trusts(study)[name].knows(own):  # (rule 5)
         raise RefusalError(
             f"the certificate in --keys is not the one that the study's roster has for {name}; join with the keys "
             "whose public.toml is in the study"
         )
-    if fault := out_of_date(own, datetime.now(UTC)):
+    if fault := out_of_date(own, datetime.now(UTC)):  # (rule 5)
         raise RefusalError(f"this site's certificate in --keys {fault}; renew it")
     return name
 
@@ -47,7 +47,7 @@ def require_approval(study: Study, path: Path, approval: Path | None, site: str,
             f"`fedglmm-site approve {path} --keys DIR`"
         )
     given = parse_approval(shell.read_text(file, "an approval"), str(file))
-    check_approval(given, study, site, identity.signing.public_bytes, str(file))
+    check_approval(given, study, site, identity.signing.public_bytes, str(file))  # (rule b)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class SiteTable:
     def read(cls, path: Path, study: Study, site: str) -> SiteTable:
         """The table in a file; TableError when it does not fit the study."""
         content, frame = read_frame(path)
-        return cls(content, frame, study.design(frame, site, str(path)))
+        return cls(content, frame, study.design(frame, site, str(path)))  # (rule 6)
 
     def check(self, study: Study, site: str, policy: Policy) -> None:
         """Raise RefusalError for a disclosure check, as strict as the policy, that this site knows to fail."""

@@ -49,7 +49,7 @@ def _fault(
         context.wrap_socket(plain) as secure,
     ):
         presented = secure.getpeercert(binary_form=True) or b""
-        if not pinned.knows(presented):
+        if not pinned.knows(presented):  # (rule 7)
             return RefusalError(
                 "the coordinator has another certificate than the one in the study; check the address, and that it "
                 "was started with the keys that the study names"

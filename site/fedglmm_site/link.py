@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
 from collections.abc import Callable
@@ -29,6 +30,10 @@ OPTIONS = (
 )
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two attempts: doubled each time, then drawn between half and all of it."""
+
+SAME_AGAIN_SECONDS = 1.0
+"""Before what was sent once is sent again: a coordinator that says at once that it has nothing new must not keep this
+site and its audit log busy. An honest one holds a poll open much longer."""
 
 LAST_TRIES = 5
 """Attempts to say the last word."""
@@ -60,13 +65,17 @@ class Link:
         self._keys, self._timeout, self._say, self._audit = keys, timeout, say, audit
         self._channel = self._connect()
         self._is_known = False
+        self._sent: set[bytes] = set()
+        self._sent_at = time.monotonic()
 
     def send(self, message: SiteMessage) -> CoordinatorMessage:
         """The answer to ``message``, which is sent again while the coordinator cannot be reached.
 
+        What was sent before is not sent again within SAME_AGAIN_SECONDS of the last message.
         A coordinator that turns the message down, or a certificate that either side turns down, gives Stopped.
         Raises LinkError after the time-out.
         """
+        self._pace(encode_site(message))
         data, pause, deadline = self._encode(message), FIRST_PAUSE, time.monotonic() + self._timeout
         while True:
             try:
@@ -102,6 +111,13 @@ class Link:
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
+
+    def _pace(self, data: bytes) -> None:
+        digest = hashlib.sha256(data).digest()
+        if digest in self._sent:
+            time.sleep(max(0.0, self._sent_at + SAME_AGAIN_SECONDS - time.monotonic()))
+        self._sent.add(digest)
+        self._sent_at = time.monotonic()
 
     def _try(self, data: bytes) -> CoordinatorMessage:
         """One attempt; LinkError when another one may succeed."""

@@ -154,13 +154,13 @@ def join(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     say = shell.speaker(quiet=quiet)
-    approved, identity, own_policy = (
+    approved, identity, own_policy = (  # (rules 1 and 2)
         shell.read_study(study),
         shell.read_identity(keys, passphrase_file),
         read_policy(policy),
     )
     name = site_of(approved, identity, own_policy)
-    pinned = coordinator_trust(approved)
+    pinned = coordinator_trust(approved)  # (rule 7)
     require_approval(approved, study, approval, name, identity)
     table = SiteTable.read(data, approved, name)
     judged = own_policy.tighten(approved)
@@ -172,7 +172,7 @@ def join(
     register, candidate = Register(keys), table.candidate(approved)
     register.check(candidate, own_policy)
     out.mkdir(parents=True, exist_ok=True)
-    refuse_lost_log(out)
+    refuse_lost_log(out)  # (rule f)
     with contextlib.ExitStack() as stack:
         audit = stack.enter_context(
             AuditLog(

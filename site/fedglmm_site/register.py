@@ -143,12 +143,12 @@ class _Earlier:
 
 
 def _check(runs: Sequence[Run], candidate: Candidate, policy: Policy, key: bytes) -> str:
-    """(1) runs over the same table are counted; (2) another cohort, roster or study must not be nearly the same."""
+    """Runs over the same table are counted; another cohort, roster or study must not be nearly the same."""
     found = [_earlier(run, candidate, key) for run in runs]
     related = [earlier for earlier in found if earlier is not None]
-    _check_number([earlier.run for earlier in related], candidate, policy)  # (1)
+    _check_number([earlier.run for earlier in related], candidate, policy)  # (rule e)
     if policy.repeated_studies == "refuse":
-        for earlier in related:  # (2)
+        for earlier in related:  # (rule d)
             _check_difference(earlier, candidate.study)
     return f"{len(runs)} earlier {_plural(len(runs), 'run')} of studies, {len(related)} over this table"
 

@@ -205,8 +205,8 @@ class Deployment:
         return self._start("fedglmm-site", name, "join", study, *fixed, *where, *options, environment=environment)
 
     def join_here(self, name: str, address: str, *options: object, study: Path | None = None) -> Called:
-        """A join that ends before it connects, in this process, of a study that may not be approved."""
-        fixed = ("--data", self.table(name), "--keys", self.keys(name), "--out", self.out(name))
+        """A join that ends before it connects, or soon after, in this process, of a study that may not be approved."""
+        fixed = ("--data", self.table(name), "--keys", self.keys(name), "--out", self.out(name), "--timeout", 1)
         return call_site("join", study or self.folder / "study.toml", *fixed, "--coordinator", address, *options)
 
     def program(self, name: str, *arguments: object) -> Program:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import grpc.aio
@@ -21,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from fedglmm_coordinator.log import Log
 from fedglmm_coordinator.server import Exchange, start_server
 from fedglmm_coordinator.transcript import Transcript
-from fedglmm_secure.errors import InputError
+from fedglmm_secure.errors import InputError, RefusalError
 from fedglmm_secure.securesum import Policy, Seed, Site
 from fedglmm_secure.study import Study
 from fedglmm_secure.study.edit import add_site, parse_public, set_coordinator
@@ -218,6 +219,15 @@ def test_a_certificate_out_of_date_is_refused_with_a_sentence(certified, address
     assert not (deployment.out("1_UM") / "result.json").exists()
 
 
+def test_a_certificate_that_expires_during_a_fit_is_turned_away_at_the_next_message(certified) -> None:
+    """TLS looks at dates when a connection begins, and one may last for days."""
+    deployment = certified(site=lambda own: ISSUING.issue(own, NAMES["1_UM"], (-9, -1)))
+    presented = {"x509_pem_cert": [deployment.identities["1_UM"].certificate_pem]}
+    exchange = Exchange(deployment.study, None, None, None)  # type: ignore[arg-type]
+    with pytest.raises(RefusalError, match="the certificate of site 1_UM expired on"):
+        exchange._authenticate(SimpleNamespace(auth_context=lambda: presented))  # type: ignore[arg-type]
+
+
 def test_a_coordinator_out_of_date_does_not_start_and_is_not_believed(certified, address) -> None:
     deployment = certified(coordinator=lambda own: ISSUING.issue(own, NAMES["coordinator"], (-9, -1)))
     coordinator = deployment.coordinator()
@@ -282,6 +292,13 @@ def test_an_authority_must_be_one() -> None:
     ):
         with pytest.raises(InputError, match=sentence):
             study(**keys)
+
+
+def test_whose_certificate_it_is_does_not_rest_on_tls_alone() -> None:
+    own, forged = (authority.issue(Identity(b"", b"", b""), "a.example") for authority in (ISSUING, OTHER))
+    for trust in (Trust(own.certificate, None), Trust(ISSUING.pem, "a.example")):
+        assert trust.knows(certificate_der(own.certificate_pem))
+        assert not trust.knows(certificate_der(forged.certificate_pem))
 
 
 def test_dates_count_to_the_second() -> None:

@@ -69,7 +69,7 @@ def test_certificate_of_another_site(deploy, address):
     coordinator = deployment.coordinator()
     site = deployment.site("1_UM", address(coordinator))
     assert site.end() == 3
-    assert "certificate" in site.error
+    assert "the certificate in --keys is not the one that the study's roster has for 1_UM" in site.error
 
 
 def test_a_coordinator_without_the_studys_certificate(deploy):

@@ -82,6 +82,45 @@ def test_the_canonical_examples_are_what_the_code_gives() -> None:
     assert hexadecimal("these 131 bytes:") == questions.encode(question)
 
 
+CODE = {
+    path: path.read_text(encoding="utf-8")
+    for folder in ("fedglmm_secure", "site", "coordinator")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+}
+
+
+def test_every_rule_of_the_protocol_is_named_where_the_code_checks_it() -> None:
+    """As `(rule 12)`, or `(rules 21, 22 and 23)`; and the code names no other."""
+    rules = re.findall(r"^\| ([a-f]|\d+) \|", PROTOCOL.partition("## What a site checks")[2], re.MULTILINE)
+    assert rules == [*"abcdef", *map(str, range(1, 48))]
+    named = [
+        word for text in CODE.values() for group in re.findall(r"\(rules? ([^)]+)\)", text) for word in words(group)
+    ]
+    assert set(named) == set(rules)
+
+
+def words(group: str) -> list[str]:
+    return re.split(", | and ", group)
+
+
+def test_every_step_of_the_protocol_is_named_in_the_code_that_takes_it() -> None:
+    """M1 to M5 and P1 to P3 in the protocols' own files, the steps of the exchange in ``run``."""
+    steps = re.findall(r"^([MP]\d)\. [A-Z]+", PROTOCOL, re.MULTILINE)
+    assert steps == ["M1", "M2", "M3", "M4", "M5", "P1", "P2", "P3"]
+    for step in steps:
+        folder = ROOT / "fedglmm_secure" / "securesum" / {"M": "masking", "P": "paillier"}[step[0]]
+        assert any(re.search(rf"\b{step}\b", text) for path, text in CODE.items() if path.parent == folder), step
+    exchange = re.findall(r"^(\d)\. ", PROTOCOL.partition("## The exchange")[2].partition("\n## ")[0], re.MULTILINE)
+    run = CODE[ROOT / "fedglmm_secure" / "securesum" / "run.py"]
+    marked = {number for group in re.findall(r"# (\d(?: to \d)?)$", run, re.MULTILINE) for number in span(group)}
+    assert sorted(marked) == [int(step) for step in exchange] == [1, 2, 3, 4, 5, 6]
+
+
+def span(group: str) -> range:
+    first, _, last = group.partition(" to ")
+    return range(int(first), int(last or first) + 1)
+
+
 LETTERS = {"s": str, "i": int, "f": float, "t": bool}
 
 

@@ -31,7 +31,7 @@ class Batch:
         self._wrap_keys: dict[int, MaskKey] = {}
 
     def advertise(self) -> Advertisement:
-        """The public keys, signed."""
+        """The public keys, signed (M1)."""
         numbers = range(self.first, self.first + BATCH)
         wrap_keys = tuple(self._wrap_key(number).public_bytes for number in numbers)
         mask_keys = tuple(self.mask_key(number).public_bytes for number in numbers)
@@ -43,15 +43,15 @@ class Batch:
 
     def take_keys(self, advertised: tuple[Advertisement, ...]) -> None:
         """Keep the others' keys; PeerError for a wrong signature, and for a key that comes twice."""
-        for message in advertised:
+        for message in advertised:  # (rule 40)
             check_advertisement(self._own.terms, message)
         every = [key for message in advertised for key in (*message.wrap_keys, *message.mask_keys)]
-        if len(set(every)) != len(every):
+        if len(set(every)) != len(every):  # (rule 40)
             raise PeerError("two sites, or two sums, have the same key in a batch; start the session again")
         self._advertised = {message.site: message for message in advertised}
 
     def share(self) -> KeyShares:
-        """Each sum's mask key, split among all who advertised and sealed for each."""
+        """Each sum's mask key, split among all who advertised and sealed for each (M2)."""
         by_sum = [self._shares_of(number) for number in range(self.first, self.first + BATCH)]
         by_member = tuple(b"".join(shares) for shares in zip(*by_sum, strict=True))
         return KeyShares(self._own.session.id, self.first, self._own.name, by_member)

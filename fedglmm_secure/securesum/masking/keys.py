@@ -36,7 +36,7 @@ class MaskKey:
         """The 32 bytes shared with ``peer``; PeerError when its key is one of the few that give no secret."""
         try:
             return self._private_key.exchange(X25519PublicKey.from_public_bytes(public_bytes))
-        except ValueError as error:
+        except ValueError as error:  # (rule 15)
             raise PeerError(f"the mask key of site {peer!r} is of low order and gives no secret") from error
 
     def __repr__(self) -> str:

@@ -80,18 +80,18 @@ class TolerantSum:
     def make(self, phase: Phase) -> SumReply:
         """The message of every phase but the one that holds the answer."""
         match phase:
-            case Phase.ADVERTISE:
+            case Phase.ADVERTISE:  # M1
                 return self._batch.advertise()
-            case Phase.SHARE:
+            case Phase.SHARE:  # M2
                 return self._batch.share()
-            case Phase.AGREE:
+            case Phase.AGREE:  # M4
                 signature = self._material.signing.sign(labels.AGREE, *self._agreed())
                 return Agreement(*self._view.head, tuple(self._commitments), signature)
-            case _:
+            case _:  # M5
                 return Unmasking(*self._view.head, tuple(map(self._release, self._members)))
 
     def seal(self, encoded: Ring) -> tuple[SumReply, ...]:
-        """The vector behind both kinds of masks, the commitment to its own mask's seed, and that seed's shares."""
+        """The vector behind both kinds of masks, the commitment to its own mask's seed, and that seed's shares (M3)."""
         view, number = self._view, self._view.request.number
         seed = self._own_seed()
         peers = [peer for peer in self._members if peer != view.site]
@@ -118,6 +118,7 @@ class TolerantSum:
     def _take_survivors(self, parcels: tuple[Parcel, ...]) -> None:
         number, own, context = self._view.request.number, self._view.site, self._view.context
         commitments = {parcel.site: parcel.commitment for parcel in parcels}
+        # (rule 41)
         if commitments[own] != commitment(self._own_seed(), context, own) or not all(commitments.values()):
             raise PeerError("the coordinator changed a commitment to a self-mask; do not trust this coordinator")
         shares = {
@@ -134,7 +135,7 @@ class TolerantSum:
 
     def _check_agreement(self, agreement: Agreement) -> None:
         """The same survivors, signed by the site's roster key over the same sum, members and commitments."""
-        if agreement.survivors != tuple(self._commitments):
+        if agreement.survivors != tuple(self._commitments):  # (rule 42)
             raise PeerError(
                 f"the coordinator told site {agreement.site!r} other survivors than this site; no share is released"
             )
@@ -142,7 +143,7 @@ class TolerantSum:
         identity.verify(agreement.site, key, agreement.signature, labels.AGREE, *self._agreed())
 
     def _release(self, member: str) -> bytes:
-        """The one share of a member that may be known: of its own mask if it survived, else of its pair key."""
+        """The one share of a member that may be known: its own mask's if it survived, else its pair key's (rule 43)."""
         if member in self._commitments:
             return self._self_shares[member]
         return self._batch.key_share(self._view.request.number, member)

@@ -75,7 +75,7 @@ class PaillierSum:
         self._product: list[int] = []
 
     def seal(self, encoded: Ring) -> tuple[SumReply, ...]:
-        """A signed commitment, and the ciphertexts that it binds to, which leave when all have committed."""
+        """A signed commitment (P1), and the ciphertexts that it binds to, which leave when all have committed (P2)."""
         view = self._view
         plaintexts = pack(encoded, self._public.bits)
         ciphertexts = encrypt(self._public, plaintexts, self._blinders.take(len(plaintexts)))
@@ -104,17 +104,17 @@ class PaillierSum:
         """The opening, or the partial decryption of the product that this site made itself."""
         if phase is Phase.OPEN and self._opening is not None:
             return self._opening
-        partials = partial_decrypt(self._public, self._share, self._product)
+        partials = partial_decrypt(self._public, self._share, self._product)  # P3 (rule 46)
         return Decryption(*self._view.head, to_bytes(self._public, partials))
 
     def _take_commitments(self, signed: tuple[Commitment, ...]) -> None:
-        for part in signed:
+        for part in signed:  # (rule 44)
             check_commitment(self._view.terms, self._view.context, part)
         self._commitments = {part.site: part.digest for part in signed}
 
     def _take_openings(self, opened: tuple[Opening, ...]) -> None:
         for part in opened:
-            if commitment(self._view.context, part) != self._commitments.get(part.site):
+            if commitment(self._view.context, part) != self._commitments.get(part.site):  # (rule 45)
                 raise PeerError(f"the ciphertexts of site {part.site!r} are not those that it committed to")
         length = self._view.request.length
         self._product = multiply(self._public, [ciphertexts(self._public, part, length) for part in opened])

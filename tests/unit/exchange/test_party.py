@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 
 import pytest
 
-from fedglmm_secure.errors import InputError, PeerError
-from fedglmm_secure.exchange import SessionOver
+from fedglmm_secure.errors import InputError, PeerError, RefusalError
+from fedglmm_secure.exchange import Party, SessionOver
 from fedglmm_secure.model import questions
 from fedglmm_secure.model.description import Description
 from fedglmm_secure.model.questions import ALL, TRAINING, Describe, MarginalDerivatives
-from fedglmm_secure.securesum import Phase, Relay, SumRequest
+from fedglmm_secure.securesum import Phase, Policy, Relay, Site, SumRequest
 from fedglmm_secure.securesum.messages import Agreement, Contribution
 from fedglmm_secure.wire.messages import Next, Ready, SayHello, SendAgain, Wait
+from fedglmm_secure.wire.terms import terms_of
 from tests.unit.exchange.conftest import study_of
 
 FIVE = ("a", "b", "c", "d", "e")
@@ -202,6 +204,19 @@ class TestRestart:
         made = ward(fit=redescribing)
         with pytest.raises(PeerError, match="changes its pooled description"):
             after_each_reply_a_crash(made)
+
+    def test_it_judges_what_it_owes_by_its_policy_of_now(self, ward):
+        """The steward stopped it to set a stricter limit: what was let through before is no reason to answer."""
+        made = ward(sums=17, **DROPOUTS)  # sum 17 begins with keys
+        site = made.sites["a"]
+        while not (getattr(site.message, "phase", None) is Phase.SHARE and site.message.number == 17):
+            made.round()
+        limits = {**site.study.disclosure.model_dump(), "minimum_rows": 10_000}
+        site.study, approved = site.study.model_copy(update={"disclosure": limits}), site.study
+        machine = Site(terms_of(approved), site.signing, Policy(), site.seed, randomness=secrets.token_bytes)
+        stricter = Party(site.study, site.rows(), machine, site.keep)
+        with pytest.raises(RefusalError, match="fewer than minimum_rows = 10000"):
+            stricter.begin(tuple(site.journal))
 
     def test_one_that_was_only_offered_the_session(self, ward):
         made = ward()

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from fedglmm_secure.errors import PeerError
+from fedglmm_secure import canonical
+from fedglmm_secure.errors import InputError, PeerError
 from fedglmm_secure.model import questions
 from fedglmm_secure.model.questions import Describe, HeldOutLikelihood, MarginalDerivatives, WorkingDerivatives
 from fedglmm_secure.wire import status
@@ -57,3 +58,28 @@ def test_a_peers_sentence_is_one_line_without_control_characters() -> None:
     for error in (status.from_category(3, forged), status.from_status("UNAVAILABLE", forged)):
         assert str(error).isprintable()
         assert str(error) == "no ]0;owned [2J fedglmm-coordinator: study finished"
+
+
+@pytest.mark.parametrize("question", ASKED, ids=lambda question: question.kind)
+def test_a_question_is_read_back_from_its_canonical_bytes(question: questions.Question) -> None:
+    assert questions.decode(questions.encode(question)) == question
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"what is the sum?",
+        questions.encode(Describe())[:-1],
+        questions.encode(Describe()) * 2,
+        canonical.encode("describe"),
+        canonical.encode(["describe", 1]),
+        canonical.encode(["divulge"]),
+        canonical.encode(["working derivatives", [0.1]]),
+        canonical.encode(["marginal derivatives", [0.1], 10, [0], [1.0], "all"]).replace(b"10", b"+1"),
+    ],
+)
+def test_what_is_no_canonical_question_is_refused(content: bytes) -> None:
+    """A journal that somebody changed: nothing is made of it."""
+    with pytest.raises(InputError, match="a question in the journal is none of this version"):
+        questions.decode(content)
