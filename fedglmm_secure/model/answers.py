@@ -112,8 +112,8 @@ def footing(question: Question, layout: Layout, design: Design) -> Footing | Non
         eta = np.array(etas)
         eta += block.offset
         weights = -family.derivatives(eta, block.y, block.weights, 2)[2]
-        far = (np.abs(eta) > DECIDED) & (np.abs(block.offset) <= DECIDED)
-        sums += np.stack([weights.sum(1), (weights * weights).sum(1), far.sum(1)], axis=1)
+        decided = (np.abs(eta) > DECIDED) & (np.abs(block.offset) <= DECIDED)
+        sums += np.stack([weights.sum(1), (weights * weights).sum(1), decided.sum(1)], axis=1)
     total, squares, far = sums.T
     effective = np.divide(total * total, squares, out=np.zeros_like(total), where=squares > 0.0)
     return Footing(
