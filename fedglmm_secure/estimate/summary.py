@@ -30,11 +30,17 @@ def summary(fit: FitResult) -> str:
         parts.append(f"{title}:\n{_ratios(fit)}")
     if fit.path:
         parts.append(f"Penalties (chosen by {fit.selection}):\n{_path(fit)}")
-    security = fit.security
-    protection = PROTECTION.get(security.protocol, security.protocol)
-    parts.append(f"{fit.n_sites} sites, {security.sums} sums ({protection}), gradient {fit.gradient_norm:.1e}")
+    parts.append(f"{_course(fit)}, gradient {fit.gradient_norm:.1e}")
     parts.extend(f"Warning: {warning}" for warning in fit.warnings)
     return "\n\n".join(parts)
+
+
+def _course(fit: FitResult) -> str:
+    """How many sums it took, over how many sites and how protected."""
+    protocol, sums = fit.security.protocol, fit.security.sums
+    if protocol == "pooled":
+        return f"one pooled table, {sums} evaluations"
+    return f"{fit.n_sites} sites, {sums} sums ({PROTECTION.get(protocol, protocol)})"
 
 
 def _kind(fit: FitResult) -> str:
@@ -138,7 +144,7 @@ def _path(fit: FitResult) -> str:
 def _p_value(p: float) -> str:
     if p < 2e-16:
         return "<2e-16"
-    return f"{p:.5f}" if p >= 1e-3 else f"{p:.2e}"
+    return f"{p:.5f}" if p >= 1e-3 else f"{p:.6f}" if p >= 1e-4 else f"{p:.2e}"
 
 
 def _stars(p: float) -> str:
