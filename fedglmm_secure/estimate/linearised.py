@@ -9,6 +9,8 @@ import numpy as np
 
 from fedglmm_secure.errors import FitError
 from fedglmm_secure.estimate.acceleration import Acceleration
+from fedglmm_secure.estimate.chart import Chart
+from fedglmm_secure.estimate.covariance_step import covariance_step
 from fedglmm_secure.estimate.newton import Asked, Maximum, Trace, separation, share_of_way
 from fedglmm_secure.estimate.objective import Objective
 from fedglmm_secure.estimate.search import DISTANCE_TOLERANCE
@@ -37,9 +39,10 @@ def fixed_point(objective: Objective, start: Start, asked: Asked, trace: Trace) 
 
     Each round linearises anew, at theta itself, and takes one Newton step of the linear mixed model. No objective is
     being maximised; a step after which the decrement is more than ``WORSE`` times what it was is halved, up to
-    ``MOST_HALVED`` times. The rounds converge linearly; near the end they are accelerated. Converged when the step is
-    below 1e-8 standard errors, or below the root of 2 ``tolerance`` and no longer shrinking: what is left is then the
-    rounding of the sums. Raises FitError when an estimate runs away, or after ``max_rounds``.
+    ``MOST_HALVED`` times. The rounds converge linearly; near the end they are accelerated, and steps are taken in the
+    random terms' covariance matrix. Converged when the step is below 1e-8 standard errors, or below the root of 2
+    ``tolerance`` and no longer shrinking: what is left is then the rounding of the sums. Raises FitError when an estimate
+    runs away, or after ``max_rounds``.
     """
     p, pattern = len(start.units.columns), Pattern(objective.layout.blocks)
     tau = start.theta[p:].copy()
@@ -69,7 +72,9 @@ def fixed_point(objective: Objective, start: Start, asked: Asked, trace: Trace) 
             return Maximum(objective, theta, here, here)
         if course.runs_away():
             raise separation(objective, course.moves[-1])
-        step = acceleration.step(theta, newton, curvature) if decrement < CLOSE else newton
+        step = newton
+        if decrement < CLOSE:
+            step = acceleration.step(theta, _close_step(theta, here, newton, pattern, start), curvature)
         step, halved = step * min(1.0, LONGEST_STEP / float(np.linalg.norm(step))), 0
         ahead = _trial(theta, AHEAD * step, p, pattern)
         step *= min(1.0, AHEAD * share_of_way(objective, start, theta / theta[p], ahead / ahead[p]))
@@ -77,6 +82,14 @@ def fixed_point(objective: Objective, start: Start, asked: Asked, trace: Trace) 
         f"penalised quasi-likelihood did not converge in {asked.max_rounds} rounds; raise model.max_rounds, or use "
         'method = "laplace", which maximises a likelihood'
     )
+
+
+def _close_step(theta: Vector, here: Derivatives, newton: Vector, pattern: Pattern, start: Start) -> Vector:
+    """With several random terms the step in their covariance matrix, in which a boundary is no bend; else Newton's."""
+    if pattern.q < 2:
+        return newton
+    step = covariance_step(Chart(pattern), theta, here, start.description.groups, LONGEST_STEP)
+    return newton if step is None else step.step
 
 
 def _trial(theta: Vector, step: Vector, p: int, pattern: Pattern) -> Vector:
