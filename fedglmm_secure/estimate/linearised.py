@@ -41,8 +41,8 @@ def fixed_point(objective: Objective, start: Start, asked: Asked, trace: Trace) 
     being maximised; a step after which the decrement is more than ``WORSE`` times what it was is halved, up to
     ``MOST_HALVED`` times. The rounds converge linearly; near the end they are accelerated, and steps are taken in the
     random terms' covariance matrix. Converged when the step is below 1e-8 standard errors, or below the root of 2
-    ``tolerance`` and no longer shrinking: what is left is then the rounding of the sums. Raises FitError when an estimate
-    runs away, or after ``max_rounds``.
+    ``tolerance`` and no longer shrinking: what is left is then the rounding of the sums. Raises FitError when an
+    estimate runs away, or after ``max_rounds``.
     """
     p, pattern = len(start.units.columns), Pattern(objective.layout.blocks)
     tau = start.theta[p:].copy()

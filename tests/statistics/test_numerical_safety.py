@@ -202,6 +202,10 @@ def test_a_random_slope_that_does_not_vary_is_a_singular_fit() -> None:
     ((_, correlation), _) = result.random_effects[0].correlation
     assert result.singular == (abs(abs(correlation) - 1.0) < 1e-9 or min(result.random_effects[0].std_dev) < 1e-4)
     assert result.singular
+    # on the boundary there are no standard errors of standard deviations and correlations
+    spreads = result.summary().partition("Random effects:")[2].partition("Number of obs")[0]
+    assert "Std. Error" not in spreads
+    assert f"{correlation:.3f}" in spreads
 
 
 def test_nearly_collinear_columns_give_the_answer_of_their_difference() -> None:
