@@ -5,7 +5,9 @@
     >>> print(fit.summary())
 
 ``rehearse`` fits a study to the tables of simulated sites, every contribution protected; ``fit_pooled`` fits the same
-model to one table. ``Study`` is a validated study file, ``FitResult`` what a fit gives.
+model to one table. ``Study`` is a validated study file, ``FitResult`` what a fit gives. Where a study is asked for, the
+path of a study file does, and so do its tables as a dictionary. What goes wrong raises one sentence, a class of
+``fedglmm_secure.errors``.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ _HOMES = {
     "fit_pooled": "fedglmm_secure.rehearsal",
     "rehearse": "fedglmm_secure.rehearsal",
 }
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def __getattr__(name: str) -> object:

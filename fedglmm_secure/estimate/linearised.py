@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fedglmm_secure.errors import FitError
+from fedglmm_secure.estimate.acceleration import Acceleration
+from fedglmm_secure.estimate.chart import Chart
+from fedglmm_secure.estimate.covariance_step import covariance_step
 from fedglmm_secure.estimate.newton import Asked, Maximum, Trace, separation, share_of_way
 from fedglmm_secure.estimate.objective import Objective
 from fedglmm_secure.estimate.search import DISTANCE_TOLERANCE
@@ -25,6 +28,8 @@ LEAST_START = 0.1
 WORSE = 2.0
 MOST_HALVED = 3
 RUNAWAY_MOVES = 6
+CLOSE = 0.01
+"""The decrement below which rounds are accelerated: further out an estimate that runs away must be seen to do so."""
 AHEAD = 3.0
 """Rounds converge linearly: a step is one of several, and where they lead together is looked at."""
 
@@ -34,9 +39,10 @@ def fixed_point(objective: Objective, start: Start, asked: Asked, trace: Trace) 
 
     Each round linearises anew, at theta itself, and takes one Newton step of the linear mixed model. No objective is
     being maximised; a step after which the decrement is more than ``WORSE`` times what it was is halved, up to
-    ``MOST_HALVED`` times. The rounds converge linearly. Converged when the step is below 1e-8 standard errors, or below
-    the root of 2 ``tolerance`` and no longer shrinking: what is left is then the rounding of the sums. Raises FitError
-    when an estimate runs away, or after ``max_rounds``.
+    ``MOST_HALVED`` times. The rounds converge linearly; near the end they are accelerated, and steps are taken in the
+    random terms' covariance matrix. Converged when the step is below 1e-8 standard errors, or below the root of 2
+    ``tolerance`` and no longer shrinking: what is left is then the rounding of the sums. Raises FitError when an
+    estimate runs away, or after ``max_rounds``.
     """
     p, pattern = len(start.units.columns), Pattern(objective.layout.blocks)
     tau = start.theta[p:].copy()
@@ -45,31 +51,45 @@ def fixed_point(objective: Objective, start: Start, asked: Asked, trace: Trace) 
     step: Vector = np.zeros_like(theta)
     halved = 0
     description = tuple(start.description.vector().tolist())
-    course = Course(p)
+    course, acceleration = Course(p), Acceleration()
     for _ in range(asked.max_rounds):
         trial = _trial(theta, step, p, pattern)
         question = WorkingDerivatives(tuple(trial.tolist()), start.units.columns, description)
         total = yield question
         here = Derivatives.unpack(total, len(theta))
-        newton: Vector = np.asarray(np.linalg.solve(_negative_definite(here.hessian), -here.gradient))
+        curvature = _positive_definite(-here.hessian)
+        newton: Vector = np.asarray(np.linalg.solve(curvature, here.gradient))
         decrement = abs(float(newton @ here.gradient)) / 2.0
         trace.record(question, total, None, decrement)
         if course.worse(decrement) and halved < MOST_HALVED:
             step, halved = 0.5 * step, halved + 1
             continue
+        if halved or not np.array_equal(trial, theta + step):
+            acceleration.forget()
         theta = trial
         course.add(theta, here, decrement)
         if course.converged(asked.tolerance):
             return Maximum(objective, theta, here, here)
         if course.runs_away():
             raise separation(objective, course.moves[-1])
-        step, halved = newton * min(1.0, LONGEST_STEP / float(np.linalg.norm(newton))), 0
+        step = newton
+        if decrement < CLOSE:
+            step = acceleration.step(theta, _close_step(theta, here, newton, pattern, start), curvature)
+        step, halved = step * min(1.0, LONGEST_STEP / float(np.linalg.norm(step))), 0
         ahead = _trial(theta, AHEAD * step, p, pattern)
         step *= min(1.0, AHEAD * share_of_way(objective, start, theta / theta[p], ahead / ahead[p]))
     raise FitError(
         f"penalised quasi-likelihood did not converge in {asked.max_rounds} rounds; raise model.max_rounds, or use "
         'method = "laplace", which maximises a likelihood'
     )
+
+
+def _close_step(theta: Vector, here: Derivatives, newton: Vector, pattern: Pattern, start: Start) -> Vector:
+    """With several random terms the step in their covariance matrix, in which a boundary is no bend; else Newton's."""
+    if pattern.q < 2:
+        return newton
+    step = covariance_step(Chart(pattern), theta, here, start.description.groups, LONGEST_STEP)
+    return newton if step is None else step.step
 
 
 def _trial(theta: Vector, step: Vector, p: int, pattern: Pattern) -> Vector:
@@ -128,8 +148,8 @@ class Course:
         )
 
 
-def _negative_definite(hessian: Matrix) -> Matrix:
-    """The Hessian with its eigenvalues made negative: far out the linear mixed model need not be concave in tau."""
-    values, vectors = np.linalg.eigh(hessian)
+def _positive_definite(curvature: Matrix) -> Matrix:
+    """The same with its eigenvalues made positive: far out the linear mixed model need not be concave in tau."""
+    values, vectors = np.linalg.eigh(curvature)
     smallest = 1e-8 * float(np.abs(values).max())
-    return np.asarray((vectors * -np.maximum(np.abs(values), smallest)) @ vectors.T)
+    return np.asarray((vectors * np.maximum(np.abs(values), smallest)) @ vectors.T)

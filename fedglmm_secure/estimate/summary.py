@@ -30,11 +30,17 @@ def summary(fit: FitResult) -> str:
         parts.append(f"{title}:\n{_ratios(fit)}")
     if fit.path:
         parts.append(f"Penalties (chosen by {fit.selection}):\n{_path(fit)}")
-    security = fit.security
-    protection = PROTECTION.get(security.protocol, security.protocol)
-    parts.append(f"{fit.n_sites} sites, {security.sums} sums ({protection}), gradient {fit.gradient_norm:.1e}")
+    parts.append(f"{_course(fit)}, gradient {fit.gradient_norm:.1e}")
     parts.extend(f"Warning: {warning}" for warning in fit.warnings)
     return "\n\n".join(parts)
+
+
+def _course(fit: FitResult) -> str:
+    """How many sums it took, over how many sites and how protected."""
+    protocol, sums = fit.security.protocol, fit.security.sums
+    if protocol == "pooled":
+        return f"one pooled table, {sums} evaluations"
+    return f"{fit.n_sites} sites, {sums} sums ({PROTECTION.get(protocol, protocol)})"
 
 
 def _kind(fit: FitResult) -> str:
@@ -63,12 +69,18 @@ def _criteria(fit: FitResult, log_likelihood: float) -> str:
 
 def _random(fit: FitResult) -> str:
     """The random effects with the residual, if there are any, and the numbers of rows and groups."""
-    dropped = f" ({fit.n_rows_dropped} incomplete rows left out)" if fit.n_rows_dropped else ""
+    left_out = fit.n_rows_dropped
+    dropped = f" ({left_out} incomplete {'row' if left_out == 1 else 'rows'} left out)" if left_out else ""
     groups = "".join(f", groups: {name}, {count}" for name, count in fit.n_groups.items())
     counts = f"Number of obs: {fit.n_rows}{dropped}{groups}"
+    if fit.random_effects:
+        return f"Random effects:\n{_spreads(fit)}\n{counts}"
     phi = fit.residual_std_dev
-    if not fit.random_effects:
-        return counts if phi is None else f"Residual standard error: {phi:.5f}\n{counts}"
+    return counts if phi is None else f"Residual standard error: {phi:.5f}\n{counts}"
+
+
+def _spreads(fit: FitResult) -> str:
+    """Variances, standard deviations and correlations; a column of standard errors only where there is one."""
     rows = [
         (
             effect.group if i == 0 else "",
@@ -79,12 +91,15 @@ def _random(fit: FitResult) -> str:
         for effect in fit.random_effects
         for i, term in enumerate(effect.terms)
     ]
-    if phi is not None:
-        rows.append(("Residual", "", *_spread(phi, fit.residual_std_error)))
+    if fit.residual_std_dev is not None:
+        rows.append(("Residual", "", *_spread(fit.residual_std_dev, fit.residual_std_error)))
     width = max(map(len, rows))
-    names = ("Groups", "Name", "Variance", "Std.Dev.", "Std. Error", "Corr (Std. Error)")
-    header = names[:width] + ("",) * (width - len(names))
-    return f"Random effects:\n{_table(header, [(*row, *[''] * (width - len(row))) for row in rows], left=2)}\n{counts}"
+    filled = [(*row, *[""] * (width - len(row))) for row in rows]
+    with_errors = any("(" in cell for row in filled for cell in row[5:])
+    names = ("Groups", "Name", "Variance", "Std.Dev.", "Std. Error", "Corr (Std. Error)" if with_errors else "Corr")
+    header = (*names, *[""] * width)[:width]
+    shown = [column for column in range(width) if column != 4 or any(row[4] for row in filled)]
+    return _table([header[i] for i in shown], [[row[i] for i in shown] for row in filled], left=2)
 
 
 def _spread(sd: float, error: float | None) -> tuple[str, str, str]:
@@ -138,7 +153,7 @@ def _path(fit: FitResult) -> str:
 def _p_value(p: float) -> str:
     if p < 2e-16:
         return "<2e-16"
-    return f"{p:.5f}" if p >= 1e-3 else f"{p:.2e}"
+    return f"{p:.5f}" if p >= 1e-3 else f"{p:.6f}" if p >= 1e-4 else f"{p:.2e}"
 
 
 def _stars(p: float) -> str:

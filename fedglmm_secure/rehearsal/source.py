@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.study import Study
 
-StudySource = Study | str | PathLike[str]
+StudySource = Study | str | PathLike[str] | Mapping[str, Any]
 
 
 def as_study(source: StudySource) -> Study:
-    """A Study as it is, or the one in the file that a path names; InputError when it cannot be read."""
+    """A Study as it is, the one in the file that a path names, or that of a file's tables as a dictionary.
+
+    InputError when it cannot be read or is not valid.
+    """
     if isinstance(source, Study):
         return source
+    if isinstance(source, Mapping):
+        return Study.from_dict(source)
     if not isinstance(source, str | PathLike):
-        raise InputError(f"a study is a Study or the path of a study file, not {type(source).__name__}")
+        raise InputError(
+            f"a study is a Study, the path of a study file, or its tables as a dictionary, not {type(source).__name__}"
+        )
     if "\n" in str(source):
-        raise InputError("the text of a study is read with Study.parse(text, name); a path has no line breaks")
+        raise InputError("the text of a study is read with Study.parse(text); a path has no line breaks")
     try:
         text = Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -62,12 +62,12 @@ def ratio(value: float | None) -> str:
 
 
 def p_value(p: float) -> str:
-    """As R's summary: <2e-16, 1.23e-05, 0.01234."""
+    """As R's summary: <2e-16, 1.23e-05, 0.000123, 0.01234."""
     if math.isnan(p):
         return NONE
     if p < SMALLEST_P:
         return "<2e-16"
-    return f"{p:.5f}" if p >= 1e-3 else _signed(f"{p:.2e}")
+    return f"{p:.5f}" if p >= 1e-3 else f"{p:.6f}" if p >= 1e-4 else _signed(f"{p:.2e}")
 
 
 def count(value: int) -> str:

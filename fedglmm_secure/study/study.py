@@ -39,7 +39,10 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 class Study(Table):
-    """A valid study: one that exists has columns that can be built. Made by ``Study.parse``."""
+    """A valid study: one that exists has columns that can be built.
+
+    Made by ``Study.parse`` from the text of a study file, or by ``Study.from_dict`` from its tables as a dictionary.
+    """
 
     study: Header
     model: Model
@@ -75,7 +78,7 @@ class Study(Table):
         return self
 
     @classmethod
-    def parse(cls, text: str, source: str) -> Study:
+    def parse(cls, text: str, source: str = "the study") -> Study:
         """The study in the TOML ``text`` of the file ``source``; InputError names file, key and remedy."""
         try:
             data = read_toml(text.removeprefix(BYTE_ORDER_MARK))
@@ -84,8 +87,10 @@ class Study(Table):
         return cls.from_dict(data, source)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], source: str) -> Study:
+    def from_dict(cls, data: Mapping[str, Any], source: str = "the study") -> Study:
         """The study in the tables ``data``, from ``source``; raises InputError as ``parse`` does."""
+        if not isinstance(data, Mapping):
+            raise InputError(f"{source}: is a dictionary of tables, such as study and model, not {type(data).__name__}")
         try:
             return cls.model_validate(dict(data))
         except ValidationError as error:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fedglmm_secure import fit_pooled, rehearse
+from fedglmm_secure import Study, fit_pooled, rehearse
 
 REFERENCE = {
     fit["id"]: fit
@@ -68,3 +68,30 @@ def test_pql_is_glmmpql(load_case, name: str) -> None:
     assert fit.residual_std_dev == pytest.approx(reference["residual_scale"], rel=1e-4)
     assert fit.log_likelihood is None
     assert "quasi-likelihood" in fit.summary()
+
+
+@pytest.mark.parametrize(
+    ("family", "groups", "seed"),
+    [("binomial", 20, 1003), ("poisson", 6, 1000)],
+)
+def test_pql_converges_where_its_rounds_contract_slowly(family: str, groups: int, seed: int) -> None:
+    """Groups of three rows: plain rounds shorten the step by a tenth or a third only, with either sign."""
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(groups), 3)
+    x = rng.normal(size=g.size)
+    b = rng.normal(size=(groups, 2)) * [0.8, 0.6]
+    eta = -0.2 + 0.5 * x + b[g, 0] + b[g, 1] * x
+    y = (rng.random(g.size) < 1.0 / (1.0 + np.exp(-eta))).astype(int) if family == "binomial" else None
+    frame = pd.DataFrame({"y": rng.poisson(np.exp(eta)) if y is None else y, "x": x, "g": g})
+    data = {
+        "study": {"id": "slow"},
+        "model": {"formula": "y ~ x + (1 | g) + (0 + x | g)", "family": family, "method": "pql"},
+        "variables": {
+            "y": {"type": "binary", "levels": [0, 1]} if family == "binomial" else {"type": "count"},
+            "x": {"type": "numeric", "range": [-4.0, 4.0]},
+            "g": {"type": "group"},
+        },
+    }
+    fit = fit_pooled(Study.from_dict(data, "slow"), frame)
+    assert fit.gradient_norm < 1e-5
+    assert fit.security.sums <= 50

@@ -202,6 +202,10 @@ def test_a_random_slope_that_does_not_vary_is_a_singular_fit() -> None:
     ((_, correlation), _) = result.random_effects[0].correlation
     assert result.singular == (abs(abs(correlation) - 1.0) < 1e-9 or min(result.random_effects[0].std_dev) < 1e-4)
     assert result.singular
+    # on the boundary there are no standard errors of standard deviations and correlations
+    spreads = result.summary().partition("Random effects:")[2].partition("Number of obs")[0]
+    assert "Std. Error" not in spreads
+    assert f"{correlation:.3f}" in spreads
 
 
 def test_nearly_collinear_columns_give_the_answer_of_their_difference() -> None:
@@ -302,3 +306,25 @@ def test_poisson_slopes_survive_a_step_too_far() -> None:
     frame["y"] = rng.poisson(np.exp(np.clip(eta, -5.0, 6.0)))
     result = fit(study("y ~ x1 + (1 | g) + (0 + x1 | g)", family="poisson", ranges={"x1": (-5.0, 5.0)}), frame)
     assert result.gradient_norm < 1e-5
+
+
+def test_a_study_is_given_as_itself_its_file_or_its_tables(tmp_path) -> None:
+    given, frame = study("y ~ x1 + (1 | g)"), data()
+    path = tmp_path / "study.toml"
+    path.write_text(given.to_toml(), encoding="utf-8")
+    tables = given.model_dump(exclude_none=True)
+    values = {fit_pooled(source, frame).log_likelihood for source in (given, path, str(path), tables)}
+    assert len(values) == 1
+    for wrong, sentence in (
+        (3, "or its tables as a dictionary, not int"),
+        (given.to_toml(), r"Study\.parse\(text\)"),
+        (tables | {"model": {}}, "the study: model"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            fit_pooled(wrong, frame)
+    with pytest.raises(InputError, match="is a dictionary of tables, such as study and model, not list"):
+        Study.from_dict([])
+
+
+def test_a_pooled_fit_speaks_of_one_table() -> None:
+    assert "one pooled table, " in fit_pooled(study("y ~ x1 + (1 | g)"), data()).summary()

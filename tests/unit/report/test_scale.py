@@ -88,6 +88,7 @@ def test_a_number_keeps_its_value(value: float, digits: int) -> None:
         (ratio(None), "∞"),
         (ratio(1e-7), "1.00e−07"),
         (p_value(0.003346), "0.00335"),
+        (p_value(0.000549), "0.000549"),
         (p_value(1.2e-9), "1.20e−09"),
         (p_value(0.0), "<2e-16"),
         (power(-3), "10⁻³"),
