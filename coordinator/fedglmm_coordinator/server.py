@@ -52,6 +52,9 @@ class Exchange:
         except FedglmmError as error:
             code = grpc.StatusCode[status.status_of(error)]
             return await context.abort(code, status.clip_sentence(str(error)))
+        except Exception as error:  # such as a full disk: for the operator to mend, while sites try again
+            self._session.fail(error)
+            return await context.abort(grpc.StatusCode.UNAVAILABLE, "the coordinator cannot go on just now")
 
     async def _answer(self, site: str, data: bytes) -> bytes:
         self._transcript.record(site, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -43,7 +44,9 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         # a full disk, a folder without permission: the user's to mend, and never worth a traceback
         if "--debug" in sys.argv:
             traceback.print_exc()
-        _fail(program, f"{error.filename or 'a file'}: {error.strerror}; check the path and its permissions", 2)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = "make room, then run the same command again" if full else "check the path and its permissions"
+        _fail(program, f"{error.filename or 'a file'}: {error.strerror}; {remedy}", 2)
     except Exception as error:
         if "--debug" in sys.argv:
             traceback.print_exc()
@@ -66,7 +69,8 @@ def progress_line(row: TraceRow) -> str:
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{line}\n")  # at once, as several programs may share a terminal
+    sys.stderr.flush()
 
 
 def _silent(line: str) -> None:

@@ -85,6 +85,8 @@ class AuditLog:
         self._file = open_private(self._path)
         self._head = open_private(folder / HEAD, appending=False)
         self._copy = 0
+        self._unwritten: OSError | None = None
+        """Why a line could not be written. It is signed, so the next join writes it, and no other in its place."""
         try:
             self._lock()
             sync_folder(folder)
@@ -123,11 +125,17 @@ class AuditLog:
 
     def _append(self, direction: str, kind: str, fields: dict[str, int | str] | dict[str, str]) -> None:
         """The head first: a line without its signature must never stand in the log, not even after a crash."""
+        if self._unwritten is not None:
+            raise self._unwritten
         time = self._now().astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
         line = make_line(self._count + 1, time, direction, kind, dict(fields), self._last)
         self._signed = sign_head(line, self._signing)
-        self._write_head()
-        append(self._file, line.raw)
+        try:
+            self._write_head()
+            append(self._file, line.raw)
+        except OSError as error:
+            self._unwritten = error
+            raise
         self._count, self._last = line.number, line.digest
 
     def _write_head(self) -> None:
@@ -170,8 +178,11 @@ class AuditLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the log; both copies of its head are then the same, and no older one is left."""
-        self._write_head()
-        self._close()
+        try:
+            if self._unwritten is None:
+                self._write_head()
+        finally:
+            self._close()
 
     def _close(self) -> None:
         self._file.close()
