@@ -16,7 +16,7 @@ settings.load_profile("project")
 
 @pytest.fixture
 def full_disk() -> Callable[[int], AbstractContextManager[None]]:
-    """Within ``full_disk(size)`` no file grows beyond ``size`` bytes: a write is cut short there, the next one fails."""
+    """Within ``full_disk(size)`` no file grows beyond ``size`` bytes: a write is cut short, the next one fails."""
 
     @contextmanager
     def limit(size: int) -> Iterator[None]:

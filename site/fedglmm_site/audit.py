@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,20 +18,21 @@ from fedglmm_secure.errors import InputError, RefusalError
 from fedglmm_secure.securesum import SigningIdentity
 from fedglmm_secure.wire.audit import (
     COPY_BYTES,
+    FORMAT,
+    HEAD,
+    LOG,
     Head,
     Line,
+    Subject,
     check_log,
     cut_off,
     genesis,
     make_line,
+    message_fields,
     read_heads,
     sign_head,
 )
-from fedglmm_secure.wire.messages import CoordinatorMessage, Next, SiteMessage
 from fedglmm_site.disk import append, open_private, overwrite, sync_folder
-
-FORMAT = "fedglmm-audit/1"
-LOG, HEAD = "audit.log", "audit.head"
 
 
 class Audit(Protocol):
@@ -43,23 +43,6 @@ class Audit(Protocol):
 
     def received(self, kind: str, data: bytes, *, session: bytes = b"", number: int = 0) -> None:
         """Return when it is on disk that ``data`` came."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a message is about."""
-
-    kind: str
-    session: bytes = b""
-    number: int = 0
-    """Of the sum; 0 for a message that belongs to none."""
-
-
-def subject(message: SiteMessage | CoordinatorMessage) -> Subject:
-    """The kind of a message in lower case, its session and its sum, as far as it names them."""
-    about = message.request if isinstance(message, Next) else message
-    kind = f"asked:{message.question.kind.replace(' ', '-')}" if isinstance(message, Next) else type(message).__name__
-    return Subject(kind.lower(), getattr(about, "session_id", b""), getattr(about, "number", 0))
 
 
 class AuditLog:
@@ -102,33 +85,24 @@ class AuditLog:
 
     def sent(self, kind: str, data: bytes, *, session: bytes = b"", number: int = 0) -> None:
         """Return when it is on disk that ``data`` is about to leave."""
-        self._message("sent", kind, data, session, number)
+        self._message("sent", data, Subject(kind, session, number))
 
     def received(self, kind: str, data: bytes, *, session: bytes = b"", number: int = 0) -> None:
         """Return when it is on disk that ``data`` came."""
-        self._message("received", kind, data, session, number)
+        self._message("received", data, Subject(kind, session, number))
 
     def note(self, kind: str, **fields: str) -> None:
         """Write what happened here, without a message."""
         self._append("note", kind, {**fields, "study": self._study})
 
-    def _message(self, direction: str, kind: str, data: bytes, session: bytes, number: int) -> None:
-        fields = {
-            "sum": number or "-",
-            "bytes": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "session": session.hex() or "-",
-            "study": self._study,
-            "coordinator": self._peer,
-        }
-        self._append(direction, kind, fields)
+    def _message(self, direction: str, data: bytes, about: Subject) -> None:
+        self._append(direction, about.kind, message_fields(data, about, self._study, self._peer))
 
-    def _append(self, direction: str, kind: str, fields: dict[str, int | str] | dict[str, str]) -> None:
+    def _append(self, direction: str, kind: str, fields: Mapping[str, int | str]) -> None:
         """The head first: a line without its signature must never stand in the log, not even after a crash."""
         if self._unwritten is not None:
             raise self._unwritten
-        time = self._now().astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-        line = make_line(self._count + 1, time, direction, kind, dict(fields), self._last)
+        line = make_line(self._count + 1, self._now(), direction, kind, fields, self._last)
         self._signed = sign_head(line, self._signing)
         try:
             self._write_head()

@@ -11,12 +11,13 @@ import grpc
 
 from fedglmm_secure.errors import FedglmmError, InputError, LinkError, PeerError
 from fedglmm_secure.wire import status
+from fedglmm_secure.wire.audit import subject
 from fedglmm_secure.wire.certificates import Trust
 from fedglmm_secure.wire.codec import METHOD, decode_coordinator, encode_site
 from fedglmm_secure.wire.identity import TLS_CERTIFICATE, TLS_KEY, Identity
 from fedglmm_secure.wire.limits import CALL_SECONDS, MAX_MESSAGE_BYTES
 from fedglmm_secure.wire.messages import CoordinatorMessage, SiteMessage, Stopped
-from fedglmm_site.audit import Audit, subject
+from fedglmm_site.audit import Audit
 from fedglmm_site.handshake import certificate_fault
 
 OPTIONS = (

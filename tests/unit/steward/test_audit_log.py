@@ -15,9 +15,10 @@ import pytest
 from fedglmm_secure.errors import InputError, RefusalError
 from fedglmm_secure.securesum.messages import Contribution
 from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.audit import HEAD, LOG, Subject, subject
 from fedglmm_secure.wire.messages import Ready, Wait
 from fedglmm_site import audit
-from fedglmm_site.audit import HEAD, LOG, AuditLog, subject, verify_log
+from fedglmm_site.audit import AuditLog, verify_log
 
 OWN = identity.generate()
 SESSION = bytes(range(32))
@@ -287,6 +288,6 @@ def test_the_longest_fields_fit_into_a_copy_of_the_head(tmp_path):
 
 def test_messages_are_named_by_kind_session_and_sum():
     sent = Contribution(SESSION, 3, "north", bytes(64))
-    assert subject(sent) == audit.Subject("contribution", SESSION, 3)
-    assert subject(Ready("north", SESSION, 3)) == audit.Subject("ready", SESSION, 0)
-    assert subject(Wait()) == audit.Subject("wait")
+    assert subject(sent) == Subject("contribution", SESSION, 3)
+    assert subject(Ready("north", SESSION, 3)) == Subject("ready", SESSION, 0)
+    assert subject(Wait()) == Subject("wait")
