@@ -53,7 +53,8 @@ def serve(
     """Fit the study's model over the sites that join.
 
     Prints the address it listens at, then progress, then the result. What it has learned is on disk before it goes on:
-    stopped by Ctrl-C, a crash or a power cut, the same command goes on at the last complete sum.
+    stopped by Ctrl-C, a crash or a power cut, the same command goes on at the last complete sum. A store holds one fit:
+    once that is done, the same command gives its result again, and another fit needs another --store.
 
     Example: fedglmm-coordinator serve study.toml --keys keys --listen 0.0.0.0:7443 --store run1/fit.sqlite
     """

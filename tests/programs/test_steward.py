@@ -86,6 +86,12 @@ class TestCheck:
             assert re.search(expected, text), expected
         assert nothing_was_kept(hospital)
 
+    def test_leaves_nothing_out_on_a_narrow_terminal(self, hospital, check, monkeypatch):
+        monkeypatch.setattr("fedglmm_site.show.WIDTH", 60)
+        text = check(hospital).stdout
+        assert "…" not in text
+        assert hospital.study.hexdigest in re.sub(r"\s+", "", text)
+
     def test_all_names_every_number(self, hospital, check):
         text = check(hospital, "--all").stdout
         names = " ".join(text.split())
@@ -357,10 +363,11 @@ class TestAfterAFit:
             finished_fit.approve(ME, study)
             site = finished_fit.join_here(ME, silence, study=study)
             assert site.code == 3
-            assert "used 163 of the rows that this study would use, and 1 row differ" in site.error
+            assert "used 163 of the rows that this study would use, and 1 row differs" in site.error
+            assert 'such as two models to compare, set repeated_studies = "allow" in this site' in site.error
             shown = check(finished_fit, study=study)
             assert shown.code == 3
-            assert "and 1 row differ" in shown.error
+            assert "and 1 row differs" in shown.error
         finally:
             finished_fit.table(ME).write_text(whole)
 
