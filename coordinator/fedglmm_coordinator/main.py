@@ -18,7 +18,7 @@ app = shell.make_app("Coordinate one study: sites connect to this program, which
 
 
 @app.callback()
-def _program() -> None:
+def _program(version: shell.Version = False) -> None:
     """Coordinate one study: sites connect to this program, which learns sums and nothing else."""
 
 
@@ -65,6 +65,7 @@ def serve(
     folder.mkdir(parents=True, exist_ok=True)
     say = shell.speaker(quiet=quiet)
     given, identity = shell.read_study(study), shell.read_identity(keys, passphrase_file)
+    shell.refuse_other_result(folder, given)
     with Store(store or folder / "store.sqlite", given) as held:
         service = Service(given, identity, held, folder, say)
         if asyncio.run(service.run(listen, timeout, patience, linger)):

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
@@ -22,6 +23,18 @@ Say = Callable[[str], None]
 """Takes one line of progress."""
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _show_version(context: typer.Context, asked: bool) -> None:
+    if asked:
+        print(f"{context.info_name} {version('fedglmm-secure')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show which version this is.")
+]
+"""An option of a whole program."""
 
 
 def make_app(text: str) -> typer.Typer:

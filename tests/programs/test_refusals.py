@@ -158,13 +158,12 @@ def test_nobody_at_the_address(deploy):
     assert "no answer from the coordinator at 127.0.0.1:9 for 1 seconds" in site.error
 
 
-@pytest.mark.parametrize("address", ["nowhere", "host:", ":7443", "host:port"])
-def test_an_address_that_is_none(deploy, address):
+def test_an_address_that_is_none(deploy):
     deployment = deploy()
-    site, coordinator = deployment.site("1_UM", address), deployment.coordinator(listen=address)
+    site, coordinator = deployment.site("1_UM", "nowhere"), deployment.coordinator(listen="::1:7443")
     assert ends([site, coordinator]) == [2, 2]
     assert "is not HOST:PORT" in site.error
-    assert "is not HOST:PORT" in coordinator.error
+    assert "--listen ::1:7443 is not HOST:PORT" in coordinator.error
 
 
 def test_a_port_that_is_taken(deploy):
