@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import resource
 import signal
@@ -9,7 +11,8 @@ import socket
 
 import pytest
 
-from fedglmm_secure.wire import identity
+from fedglmm_secure.securesum.messages import Contribution
+from fedglmm_secure.wire import codec, identity
 from fedglmm_site.audit import verify_log
 
 
@@ -90,6 +93,9 @@ def test_disclosure_limit_is_enforced_by_the_sites(deploy, sites, address):
     assert [coordinator.end(), *ends(joined)] == [3] * 5
     assert "refused" in coordinator.error
     assert "minimum_cell = 200" in coordinator.error
+    transcript = (deployment.out("coordinator") / "transcript.jsonl").read_text().splitlines()
+    messages = [codec.decode_site(base64.b64decode(json.loads(line)["message"])) for line in transcript]
+    assert {m.number for m in messages if isinstance(m, Contribution)} == {1}, "only the pooled counts"
     assert not (deployment.out("coordinator") / "result.json").exists()
 
 

@@ -371,6 +371,16 @@ class TestAfterAFit:
         finally:
             finished_fit.table(ME).write_text(whole)
 
+    def test_another_roster_over_much_the_same_rows_is_refused(self, finished_fit, silence, tmp_path):
+        """Twelve patients less, and a site less: the difference of the sums would tell of that site."""
+        fewer = finished_fit.study.model_copy(update={"sites": finished_fit.study.sites[:3]})
+        study = finished_fit.other_study("fewer.toml", fewer)
+        (tmp_path / "t.csv").write_text("".join(finished_fit.table(ME).read_text().splitlines(keepends=True)[:-12]))
+        finished_fit.approve(ME, study)
+        site = finished_fit.join_here(ME, silence, "--data", tmp_path / "t.csv", study=study)
+        assert site.code == 3
+        assert "used 152 of the rows that this study would use, and the rosters differ by 1 site" in site.error
+
     def test_a_run_too_many_over_the_same_table_is_refused(self, finished_fit, silence, tmp_path):
         policy = tmp_path / "policy.toml"
         policy.write_text("maximum_studies = 1\n")
