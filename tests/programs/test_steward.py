@@ -305,6 +305,18 @@ class TestAfterAFit:
             assert answers == ["asked:describe", *["asked:marginal-derivatives"] * (sums - 1), "finished", "finished"]
             assert [line.kind for line in lines if line.direction == "note"] == ["begun", "joined", "left"]
 
+    def test_nothing_left_but_what_check_had_announced(self, finished_fit, check):
+        asked = json.loads(check(finished_fit, "--json").stdout)["questions"]
+        announced = {1: asked[0]["bytes"], **dict.fromkeys(range(2, 52), asked[1]["bytes"])}
+        file = finished_fit.out(ME) / "audit.log"
+        sent = [line for line in verify_log(file, file.read_bytes())[0] if line.direction == "sent"]
+        assert {line.kind for line in sent} <= {"hello", "ready", "contribution"}
+        for line in sent:
+            if line.kind == "contribution":
+                assert int(line.fields["bytes"]) <= announced.pop(int(line.fields["sum"])), "once a sum, and no longer"
+            else:
+                assert int(line.fields["bytes"]) < 200  # names, digests, random values, a signature
+
     def test_every_mutation_of_a_real_log_is_found(self, finished_fit):
         file = finished_fit.out(ME) / "audit.log"
         content = file.read_bytes()
