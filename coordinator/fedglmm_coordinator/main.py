@@ -40,12 +40,22 @@ def serve(
         ),
     ] = None,
     passphrase_file: shell.PassphraseFile = None,
-    timeout: Annotated[float, typer.Option(help="Seconds without progress before it gives up.")] = 3600.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.0, max=shell.LONGEST, help="Seconds without progress before it gives up.")
+    ] = 3600.0,
     patience: Annotated[
-        float, typer.Option(help="Seconds a sum waits for a site before it goes on without it, where the study allows.")
+        float,
+        typer.Option(
+            min=1.0,
+            max=shell.LONGEST,
+            help="Seconds a sum waits for a site before it goes on without it, where the study allows.",
+        ),
     ] = 60.0,
     linger: Annotated[
-        float, typer.Option(help="Seconds at the end for sites that have not said that the result arrived.")
+        float,
+        typer.Option(
+            min=0.0, max=shell.LONGEST, help="Seconds at the end for sites that have not said that the result arrived."
+        ),
     ] = LINGER_SECONDS,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
     debug: shell.Debug = False,

@@ -14,10 +14,21 @@ from fedglmm_secure.shell.files import (
     write_share,
 )
 from fedglmm_secure.shell.passphrase import PassphraseFile, new_passphrase
-from fedglmm_secure.shell.program import INTERRUPTED, Debug, Say, Version, make_app, progress_line, run, speaker
+from fedglmm_secure.shell.program import (
+    INTERRUPTED,
+    LONGEST,
+    Debug,
+    Say,
+    Version,
+    make_app,
+    progress_line,
+    run,
+    speaker,
+)
 
 __all__ = [
     "INTERRUPTED",
+    "LONGEST",
     "SHARE",
     "Debug",
     "PassphraseFile",

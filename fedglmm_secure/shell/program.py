@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from fedglmm_secure.estimate import TraceRow
 
 INTERRUPTED = 130
 """The shell's convention for a program that Ctrl-C ended."""
+
+LONGEST = 1e9
+"""Seconds that an option may ask for: longer than any fit, and a number."""
 
 Say = Callable[[str], None]
 """Takes one line of progress."""
@@ -45,6 +49,8 @@ def make_app(text: str) -> typer.Typer:
 def run(app: typer.Typer, program: str) -> NoReturn:
     """Run a command line and leave with its exit code: errors.py names them, 2 is for wrong options too."""
     os.umask(0o077)  # what a party keeps is for its own eyes
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # set while the program was loaded
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         sys.exit(app(prog_name=program, standalone_mode=False) or 0)
     except TyperException as error:

@@ -140,7 +140,9 @@ def join(
         typer.Option(metavar="FILE", help="This site's Paillier key share [default: paillier.share in --keys]."),
     ] = None,
     passphrase_file: shell.PassphraseFile = None,
-    timeout: Annotated[float, typer.Option(help="Seconds without the coordinator before it gives up.")] = 3600.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.0, max=shell.LONGEST, help="Seconds without the coordinator before it gives up.")
+    ] = 3600.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No output but errors.")] = False,
     debug: shell.Debug = False,
 ) -> None:

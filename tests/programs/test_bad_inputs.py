@@ -301,6 +301,8 @@ BAD_LINES: dict[str, tuple[str, int, str]] = {
     "a site without a table": ("fedglmm rehearse study.toml --site a=a.csv --out run", 2, "no table for b, c"),
     "a site twice": ("fedglmm rehearse study.toml --site a=a.csv --site a=b.csv --out run", 2, "given twice"),
     "a folder that is not empty": (REHEARSE_STUDY.format("study.toml").replace("out run", "out ."), 2, "is not empty"),
+    "no patience": (SERVE.format("study.toml") + " --patience 0", 2, "greater than or equal to 1"),
+    "a timeout that is no number": (JOIN_STUDY.format("study.toml") + " --timeout nan", 2, "'--timeout'"),
     "nowhere to listen": (SERVE.format("study.toml").replace("127.0.0.1:0", "here"), 2, "is not HOST:PORT"),
     "nobody to call": (JOIN_STUDY.format("study.toml").replace("127.0.0.1:9", "there"), 2, "is not HOST:PORT"),
     "nobody answers": (JOIN_STUDY.format("study.toml"), 5, "no answer from the coordinator"),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,13 @@ def test_each_end_has_its_code_and_at_most_one_sentence(
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert end(ZeroDivisionError("x"), monkeypatch, "--debug") == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_a_program_loads_shows_no_traceback() -> None:
+    stopped = "import os, signal; from fedglmm_secure import programs; "
+    stopped += "programs.import_module = lambda name: os.kill(os.getpid(), signal.SIGINT); programs.site()"
+    ended = subprocess.run([sys.executable, "-c", stopped], capture_output=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, b"")
 
 
 @pytest.mark.parametrize(
