@@ -4,14 +4,37 @@ from __future__ import annotations
 
 import mmap
 from pathlib import Path
-from typing import TextIO
+from types import TracebackType
+from typing import Self
 
 
-def open_lines(path: Path) -> TextIO:
-    """Open or make a file for appending; a last line that a crash cut off is removed, so that the next one is whole."""
-    with path.open("ab+") as file:
-        if file.tell():
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+class Lines:
+    """Such a file, in UTF-8."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make ``path``; a last line that a crash cut off is removed, so that the next one is whole."""
+        self._path = path
+        self._file = path.open("ab+", buffering=0)  # what a full disk did not take is not tried again at the end
+        if self._file.tell():
+            with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 whole = content.rfind(b"\n") + 1
-            file.truncate(whole)
-    return path.open("a", encoding="utf-8")
+            self._file.truncate(whole)
+
+    def append(self, line: str) -> None:
+        """Append ``line``, which ends with a line break; OSError names the file."""
+        rest = line.encode()
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
+
+    def __enter__(self) -> Self:
+        """The file itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self._file.close()

@@ -10,19 +10,17 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from fedglmm_coordinator.lines import open_lines
+from fedglmm_coordinator.lines import Lines
 from fedglmm_secure.wire.messages import SiteMessage
 
 
-class Log:
+class Log(Lines):
     """An append-only file, ``log.jsonl``."""
 
     def __init__(self, path: Path, now: Callable[[], datetime], say: Callable[[str], None]) -> None:
         """Open ``path`` for appending; ``say`` shows lines to the operator too."""
-        self._file = open_lines(path)
+        super().__init__(path)
         self._now, self._show = now, say
 
     def say(self, line: str) -> None:
@@ -37,15 +35,4 @@ class Log:
 
     def _write(self, **fields: object) -> None:
         line = {"time": self._now().isoformat(timespec="milliseconds"), **fields}
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._file.flush()
-
-    def __enter__(self) -> Self:
-        """The log itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        self._file.close()
+        self.append(json.dumps(line, ensure_ascii=False) + "\n")

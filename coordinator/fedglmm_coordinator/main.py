@@ -18,7 +18,7 @@ app = shell.make_app("Coordinate one study: sites connect to this program, which
 
 
 @app.callback()
-def _program() -> None:
+def _program(version: shell.Version = False) -> None:
     """Coordinate one study: sites connect to this program, which learns sums and nothing else."""
 
 
@@ -40,12 +40,22 @@ def serve(
         ),
     ] = None,
     passphrase_file: shell.PassphraseFile = None,
-    timeout: Annotated[float, typer.Option(help="Seconds without progress before it gives up.")] = 3600.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.0, max=shell.LONGEST, help="Seconds without progress before it gives up.")
+    ] = 3600.0,
     patience: Annotated[
-        float, typer.Option(help="Seconds a sum waits for a site before it goes on without it, where the study allows.")
+        float,
+        typer.Option(
+            min=1.0,
+            max=shell.LONGEST,
+            help="Seconds a sum waits for a site before it goes on without it, where the study allows.",
+        ),
     ] = 60.0,
     linger: Annotated[
-        float, typer.Option(help="Seconds at the end for sites that have not said that the result arrived.")
+        float,
+        typer.Option(
+            min=0.0, max=shell.LONGEST, help="Seconds at the end for sites that have not said that the result arrived."
+        ),
     ] = LINGER_SECONDS,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
     debug: shell.Debug = False,
@@ -53,7 +63,8 @@ def serve(
     """Fit the study's model over the sites that join.
 
     Prints the address it listens at, then progress, then the result. What it has learned is on disk before it goes on:
-    stopped by Ctrl-C, a crash or a power cut, the same command goes on at the last complete sum.
+    stopped by Ctrl-C, a crash or a power cut, the same command goes on at the last complete sum. A store holds one fit:
+    once that is done, the same command gives its result again, and another fit needs another --store.
 
     Example: fedglmm-coordinator serve study.toml --keys keys --listen 0.0.0.0:7443 --store run1/fit.sqlite
     """
@@ -64,6 +75,7 @@ def serve(
     folder.mkdir(parents=True, exist_ok=True)
     say = shell.speaker(quiet=quiet)
     given, identity = shell.read_study(study), shell.read_identity(keys, passphrase_file)
+    shell.refuse_other_result(folder, given)
     with Store(store or folder / "store.sqlite", given) as held:
         service = Service(given, identity, held, folder, say)
         if asyncio.run(service.run(listen, timeout, patience, linger)):

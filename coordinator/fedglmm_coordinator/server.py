@@ -18,7 +18,8 @@ from fedglmm_coordinator.limits import CALLS_OF_A_SITE, OPTIONS
 from fedglmm_coordinator.log import Log
 from fedglmm_coordinator.session import Session
 from fedglmm_coordinator.transcript import Transcript
-from fedglmm_secure.errors import FedglmmError, InputError, LinkError, RefusalError
+from fedglmm_secure import shell
+from fedglmm_secure.errors import FedglmmError, LinkError, RefusalError
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import status
 from fedglmm_secure.wire.certificates import coordinator_trust, out_of_date, site_trusts
@@ -52,6 +53,9 @@ class Exchange:
         except FedglmmError as error:
             code = grpc.StatusCode[status.status_of(error)]
             return await context.abort(code, status.clip_sentence(str(error)))
+        except Exception as error:  # such as a full disk: for the operator to mend, while sites try again
+            self._session.fail(error)
+            return await context.abort(grpc.StatusCode.UNAVAILABLE, "the coordinator cannot go on just now")
 
     async def _answer(self, site: str, data: bytes) -> bytes:
         self._transcript.record(site, data)
@@ -80,19 +84,20 @@ async def start_server(
     exchange: Exchange, study: Study, identity: Identity, listen: str
 ) -> tuple[grpc.aio.Server, str]:
     """A started server and the HOST:PORT it listens at; LinkError when the address cannot be had."""
+    shell.parse_address("--listen", listen, "0.0.0.0:7443", lowest=0)
     server = grpc.aio.server(options=OPTIONS)
     handler = grpc.unary_unary_rpc_method_handler(exchange.answer)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {_METHOD_NAME: handler}),))
     await _add_standard_services(server)
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdigit():
-        raise InputError(f"--listen {listen} is not HOST:PORT; use for example 0.0.0.0:7443")
     try:
         bound = server.add_secure_port(listen, server_credentials(study, identity))
     except RuntimeError as error:
-        raise LinkError(f"cannot listen at {listen}; choose a free port of this machine with --listen") from error
+        raise LinkError(
+            f"cannot listen at {listen}: another program does, or the address is not this machine's; choose a free "
+            "port of this machine with --listen"
+        ) from error
     await server.start()
-    return server, f"{host}:{bound}"
+    return server, f"{listen.rpartition(':')[0]}:{bound}"
 
 
 async def _add_standard_services(server: grpc.aio.Server) -> None:

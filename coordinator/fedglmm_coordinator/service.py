@@ -6,8 +6,10 @@ import asyncio
 import secrets
 import signal
 import time
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from fedglmm_coordinator.log import Log
 from fedglmm_coordinator.server import Exchange, start_server
@@ -24,6 +26,7 @@ from fedglmm_secure.wire.messages import Finished, Stopped
 
 LINGER_SECONDS = CALL_SECONDS + 15.0
 """How long the sites have to collect the end: by then a site has noticed a lost line, and tried another one."""
+T = TypeVar("T")
 
 
 class Service:
@@ -46,31 +49,23 @@ class Service:
         for sentence in self._study.warnings():
             self._say(f"warning: {sentence}")
         self._resume()
-        work = asyncio.create_task(self._session.run(timeout, patience))
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, work.cancel)
         with Transcript(self._out / "transcript.jsonl", time.time) as transcript, self._log:
             exchange = Exchange(self._study, self._session, transcript, self._log)
             server, address = await start_server(exchange, self._study, self._identity, listen)
-            print(f"listening on {address}", flush=True)
-            end = await self._end_of(work)
-            if end is None:
-                self._session.leave()
-            else:
-                await self._session.wait_until_told(linger)
-            await server.stop(grace=1.0)
+            try:
+                print(f"listening on {address}", flush=True)
+                end = await _unless_stopped(self._session.run(timeout, patience))
+                if end is None:
+                    self._session.leave()
+                else:
+                    await _unless_stopped(self._session.wait_until_told(linger))
+            finally:
+                await server.stop(grace=1.0)
         if isinstance(end, Stopped):
             raise end.error
         if isinstance(end, Finished):
             self._show(end.result_json)
         return end is None
-
-    async def _end_of(self, work: asyncio.Task[Finished | Stopped]) -> Finished | Stopped | None:
-        """How the fit ended, None when the operator stopped this program."""
-        try:
-            return await work
-        except asyncio.CancelledError:
-            return None
 
     def _show(self, result_json: str) -> None:
         """Print the result, and write its page for people."""
@@ -85,7 +80,10 @@ class Service:
         result, standing = self._store.result, self._store.standing()
         if result is not None:
             self._conductor.end = Finished(result)
-            self._say(f"this fit is done; its result is in {self._out / 'result.json'}")
+            self._say(
+                f"this fit is done; its result, {self._out / 'result.json'}, is given again to sites that ask for it "
+                "(another fit needs another --store)"
+            )
             (self._out / "result.json").write_text(result, encoding="utf-8")
         elif standing is not None:
             self._session.count_all(self._store.bytes_sent)
@@ -103,3 +101,14 @@ class Service:
         (self._out / "result.json").write_text(text, encoding="utf-8")
         self._store.finish(text)
         return text
+
+
+async def _unless_stopped(work: Coroutine[object, object, T]) -> T | None:
+    """What comes of it, None when the operator ends it by Ctrl-C or SIGTERM."""
+    task = asyncio.create_task(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return None

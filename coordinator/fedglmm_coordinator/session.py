@@ -7,6 +7,7 @@ answer, after at most one poll's length. What is answered is the conductor's (``
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -16,6 +17,9 @@ from fedglmm_secure.errors import FedglmmError, LinkError
 from fedglmm_secure.exchange import Conductor
 from fedglmm_secure.wire.limits import POLL_SECONDS
 from fedglmm_secure.wire.messages import CoordinatorMessage, Finished, Ready, SiteMessage, Stopped, Wait
+
+NOTICE_SECONDS = 3.0
+"""How long sites take to collect the end when nothing is wrong; after that the operator is told who has not."""
 
 
 class Session:
@@ -40,6 +44,7 @@ class Session:
         self._now = now
         self._heard: dict[str, datetime] = {}
         self._leaving = False
+        self._fault: Exception | None = None
         self._news = Bell()
 
     @property
@@ -82,14 +87,21 @@ class Session:
         self._conductor.stop(error)
         self._news.ring()
 
+    def fail(self, fault: Exception) -> None:
+        """End this program, but not the session: ``run`` raises ``fault``, and sites come back to the next program."""
+        self._fault = fault
+        self.leave()
+
     async def run(self, timeout: float, patience: float) -> Finished | Stopped:
         """Wait for the end.
 
         After ``patience`` seconds without progress the sum goes on without those who are missing, where that can be;
-        after ``timeout`` seconds the session stops, naming them.
+        after ``timeout`` seconds the session stops, naming them. Raises what ``fail`` was given.
         """
         waited = 0.0
         while self._conductor.end is None:
+            if self._fault is not None:
+                raise self._fault
             pause = min(patience, timeout - waited)
             try:
                 async with asyncio.timeout(pause):
@@ -109,15 +121,28 @@ class Session:
         expected = set(self._conductor.cohort)
         if isinstance(self._conductor.end, Stopped):
             expected -= set(self._conductor.missing())
+        with contextlib.suppress(asyncio.CancelledError):  # the operator need not wait
+            if await self._all_told(expected, min(seconds, NOTICE_SECONDS)):
+                return
+            self._say(f"waiting up to {seconds:g} seconds for {self._untold(expected)} to hear the end; Ctrl-C ends it")
+            if await self._all_told(expected, seconds - NOTICE_SECONDS):
+                return
+        self._say(
+            f"no word that the end arrived from: {self._untold(expected)}; for a site that still waits, run the same "
+            "command again"
+        )
+
+    async def _all_told(self, expected: set[str], seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
                 while not expected <= self._told:
                     await self._news.wait()
         except TimeoutError:
-            self._say(
-                f"no word that the end arrived from: {', '.join(sorted(expected - self._told))}; for a site that still "
-                "waits, run the same command again"
-            )
+            return False
+        return True
+
+    def _untold(self, expected: set[str]) -> str:
+        return ", ".join(sorted(expected - self._told))
 
     def _standing(self) -> tuple[object, ...]:
         """What others wait for a change of."""

@@ -6,6 +6,7 @@ one that is not. Started again on the same store, the program goes on where it w
 
 from __future__ import annotations
 
+import errno
 import json
 import sqlite3
 from collections import Counter
@@ -40,7 +41,10 @@ CREATE TABLE IF NOT EXISTS messages (
 
 
 class Store:
-    """One file for one fit. Every method that writes returns when what it wrote survives a power cut."""
+    """One file for one fit. Every method that writes returns when what it wrote survives a power cut.
+
+    They raise OSError when the disk does not take it.
+    """
 
     def __init__(self, path: Path, study: Study) -> None:
         """Open or create the file; InputError when it is none, or belongs to another study."""
@@ -57,6 +61,13 @@ class Store:
                 self._database.executescript(_SCHEMA)
                 self._claim(study)
             except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite may quote what is damaged
+                code = getattr(error, "sqlite_errorcode", None)
+                if code == sqlite3.SQLITE_FULL:
+                    raise OSError(errno.ENOSPC, str(error), str(path)) from None
+                if code == sqlite3.SQLITE_BUSY:
+                    raise InputError(
+                        f"{path}: another fedglmm-coordinator uses it; wait until it ends, or choose another --store"
+                    ) from None
                 raise InputError(f"{path}: cannot be used as a store ({error}); choose another --store") from None
             undo.pop_all()
 
@@ -153,7 +164,8 @@ class Store:
         return None if row is None else bytes(row[0])
 
     def _write(self, name: str, content: bytes) -> None:
-        self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, content))
+        with self._writing():
+            self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, content))
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -166,13 +178,24 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """All that is executed within it, or nothing."""
-        self._database.execute("BEGIN IMMEDIATE")
+        with self._writing():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:  # a full disk may have ended it
+                    self._database.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """OSError, as for any other file, when the disk is full or fails."""
         try:
             yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
+            raise OSError(errno.ENOSPC if full else errno.EIO, str(error), str(self._path)) from error
 
     def close(self) -> None:
         """Close the file."""

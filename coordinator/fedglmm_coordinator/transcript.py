@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from fedglmm_coordinator.lines import open_lines
+from fedglmm_coordinator.lines import Lines
 from fedglmm_secure.wire.records import transcript_line
 
 
-class Transcript:
+class Transcript(Lines):
     """An append-only file with one JSON object a line: ``time`` (seconds), ``site``, ``message`` (base64)."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
@@ -19,20 +17,9 @@ class Transcript:
 
         A line that a crash cut off is of a message that was not looked at: its site sends it again.
         """
-        self._file = open_lines(path)
+        super().__init__(path)
         self._clock = clock
 
     def record(self, site: str, message: bytes) -> None:
         """Append one message."""
-        self._file.write(transcript_line(self._clock(), site, message))
-        self._file.flush()
-
-    def __enter__(self) -> Self:
-        """The transcript itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        self._file.close()
+        self.append(transcript_line(self._clock(), site, message))

@@ -14,7 +14,7 @@ from fedglmm_secure.estimate.comparison import Comparison, compare_results
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="DIR1", help="A rehearsal's folder, or a result.json.")],
+    first: Annotated[Path, typer.Argument(metavar="DIR1", help="A folder with a result.json, or the file itself.")],
     second: Annotated[Path, typer.Argument(metavar="DIR2", help="Another, of a model nested in it or around it.")],
     debug: shell.Debug = False,
 ) -> None:
@@ -22,6 +22,9 @@ def compare(
 
     The order does not matter. Where the smaller model sets one variance to zero, which is the edge of what a variance
     can be, the p-value comes from the 50:50 mixture of two chi-square distributions (Self and Liang 1987).
+
+    Between hospitals the two fits are two studies over the same patients, which each site's steward has to allow
+    (repeated_studies in the site's policy).
 
     Example: fedglmm compare run-without-age run-with-age
     """

@@ -43,3 +43,5 @@ def write(folder: Path, rehearsal: Rehearsal) -> None:
         home.mkdir(parents=True)
         (home / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         (home / "journal.jsonl").write_bytes(b"".join(map(journal_line, rehearsal.journals[name])))
+        for file, content in rehearsal.audits[name]().items():
+            (home / file).write_bytes(content)

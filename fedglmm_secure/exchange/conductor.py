@@ -211,11 +211,16 @@ class Conductor:
         self._request = self._coordinator.begin(questions.encode(question), numbers)
 
     def _guarded(self, action: Callable[[], None]) -> None:
-        """Do it; whatever ends the fit is kept as its end, for the sites must hear of it."""
+        """Do it; whatever ends the fit is kept as its end, for the sites must hear of it.
+
+        That something could not be written ends nothing: with room on its disk, the coordinator goes on.
+        """
         try:
             action()
         except FedglmmError as error:
             self.stop(error)
+        except OSError:
+            raise
         except Exception as error:
             failure = FedglmmError(f"the coordinator failed ({type(error).__name__}); run it with --debug")
             failure.__cause__ = error

@@ -48,6 +48,8 @@ class Rehearsal:
     """Each site's local report."""
     journals: Mapping[str, tuple[JournalRecord, ...]] = field(repr=False)
     """Each site's journal."""
+    audits: Mapping[str, Callable[[], Mapping[str, bytes]]] = field(repr=False)
+    """What gives the files of each site's audit log, made when asked for."""
     weather: str | None = None
     """What a bad network did, and what came of it, when there was one."""
 
@@ -111,6 +113,10 @@ def rehearse_in_memory(
             for name, site in network.sites.items()
         },
         {name: tuple(site.journal) for name, site in network.sites.items()},
+        {
+            name: partial(site.trail.files, study, name, identities[name].signing)
+            for name, site in network.sites.items()
+        },
         sentence,
     )
 

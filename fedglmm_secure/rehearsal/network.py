@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from fedglmm_secure.errors import FedglmmError, LinkError
 from fedglmm_secure.exchange import Conductor, Party
+from fedglmm_secure.rehearsal.trail import Trail
 from fedglmm_secure.securesum import JournalRecord, Seed, Site
 from fedglmm_secure.wire import codec
 from fedglmm_secure.wire.messages import CoordinatorMessage, Finished, Refusal, SiteMessage, Stopped, Wait
@@ -29,35 +30,44 @@ class SiteAtHand:
         self.name = name
         self.journal: list[JournalRecord] = []
         self._seed, self._make_machine, self._make_party = seed, machine, party
+        self.trail = Trail()
         self.machine, self._party = self._fresh()
-        self.message: SiteMessage = self._party.begin()
+        self.message: SiteMessage
         """What it sends, until it is answered."""
+        self._say(self._party.begin())
         self.end: Finished | Stopped | None = None
         self.writes_left: int | None = None
         """How many records it may still write before it crashes; None: it does not crash."""
 
     def take(self, answer: CoordinatorMessage) -> None:
         """Take the coordinator's answer; ``message`` is then the next. What this site refuses is raised."""
+        self.trail.received(answer)
         if isinstance(answer, Finished | Stopped):
             self.end = answer
+            self.trail.note("left")
         else:
-            self.message = self._party.reply(answer)
+            self._say(self._party.reply(answer))
 
     def refuse(self, error: FedglmmError) -> None:
         """Send the error that ended this site, once, for everybody to hear."""
-        self.message = Refusal(self.name, error)
+        self._say(Refusal(self.name, error))
 
     def restart(self) -> None:
         """Forget all that is in memory, as kill -9 does, and go on from the seed and the journal."""
         self.writes_left = None
         self.machine, self._party = self._fresh()
-        self.message = self._party.begin(read_journal(b"".join(map(journal_line, self.journal)), "the journal"))
+        self._say(self._party.begin(read_journal(b"".join(map(journal_line, self.journal)), "the journal")))
 
     def work_ahead(self) -> None:
         """Prepare the next sum."""
         self._party.work_ahead()
 
+    def _say(self, message: SiteMessage) -> None:
+        self.message = message
+        self.trail.sent(message)
+
     def _fresh(self) -> tuple[Site, Party]:
+        self.trail.note("joined")
         machine = self._make_machine(self._seed)
         return machine, self._make_party(machine, self._write)
 

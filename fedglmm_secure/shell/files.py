@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from dataclasses import replace
@@ -106,6 +107,25 @@ def replace_text(path: Path, text: str) -> None:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def refuse_other_result(folder: Path, study: Study) -> None:
+    """Raise InputError when ``folder`` holds the result of another study, which would be replaced."""
+    file = folder / "result.json"
+    try:
+        held = json.loads(file.read_bytes())["study"]
+        digest, name = str(held["digest"]), str(held["id"])
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, TypeError, KeyError):
+        raise InputError(
+            f"{file}: is no result of this program, and would be replaced; move it, or choose another --out"
+        ) from None
+    if digest != study.hexdigest:
+        raise InputError(
+            f"{file}: is the result of another study ({name}, digest {digest[:16]}), and would be replaced; choose "
+            "another --out folder"
+        )
 
 
 def _read_key(path: Path) -> bytes:

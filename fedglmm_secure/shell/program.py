@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
@@ -17,10 +20,25 @@ from fedglmm_secure.estimate import TraceRow
 INTERRUPTED = 130
 """The shell's convention for a program that Ctrl-C ended."""
 
+LONGEST = 1e9
+"""Seconds that an option may ask for: longer than any fit, and a number."""
+
 Say = Callable[[str], None]
 """Takes one line of progress."""
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _show_version(context: typer.Context, asked: bool) -> None:
+    if asked:
+        print(f"{context.info_name} {version('fedglmm-secure')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show which version this is.")
+]
+"""An option of a whole program."""
 
 
 def make_app(text: str) -> typer.Typer:
@@ -31,6 +49,8 @@ def make_app(text: str) -> typer.Typer:
 def run(app: typer.Typer, program: str) -> NoReturn:
     """Run a command line and leave with its exit code: errors.py names them, 2 is for wrong options too."""
     os.umask(0o077)  # what a party keeps is for its own eyes
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # set while the program was loaded
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         sys.exit(app(prog_name=program, standalone_mode=False) or 0)
     except TyperException as error:
@@ -43,7 +63,9 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         # a full disk, a folder without permission: the user's to mend, and never worth a traceback
         if "--debug" in sys.argv:
             traceback.print_exc()
-        _fail(program, f"{error.filename or 'a file'}: {error.strerror}; check the path and its permissions", 2)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = "make room, then run the same command again" if full else "check the path and its permissions"
+        _fail(program, f"{error.filename or 'a file'}: {error.strerror}; {remedy}", 2)
     except Exception as error:
         if "--debug" in sys.argv:
             traceback.print_exc()
@@ -66,7 +88,8 @@ def progress_line(row: TraceRow) -> str:
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{line}\n")  # at once, as several programs may share a terminal
+    sys.stderr.flush()
 
 
 def _silent(line: str) -> None:

@@ -14,12 +14,16 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from fedglmm_secure import canonical
 from fedglmm_secure.errors import PeerError, RefusalError
 from fedglmm_secure.securesum import SigningIdentity, labels
 from fedglmm_secure.securesum.identity import verify
+from fedglmm_secure.wire.messages import CoordinatorMessage, Next, SiteMessage
 
+LOG, HEAD = "audit.log", "audit.head"
+FORMAT = "fedglmm-audit/1"
 HEAD_FORMAT = "fedglmm-audit-head/1"
 COPY_BYTES = 4096
 """Of one copy of the head: a block of most disks, so that writing one leaves the other alone."""
@@ -30,6 +34,38 @@ _LINE = re.compile(
     rb"(?P<fields>[ -~]*)previous=(?P<previous>[0-9a-f]{64})\n"
 )
 _FIELD = re.compile(rb'(\w+)=("(?:[^"\\]|\\.)*"|\S+) ')
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a message is about."""
+
+    kind: str
+    session: bytes = b""
+    number: int = 0
+    """Of the sum; 0 for a message that belongs to none."""
+
+
+def subject(message: SiteMessage | CoordinatorMessage) -> Subject:
+    """The kind of a message in lower case, its session and its sum, as far as it names them."""
+    about = message.request if isinstance(message, Next) else message
+    kind = f"asked:{message.question.kind.replace(' ', '-')}" if isinstance(message, Next) else type(message).__name__
+    return Subject(kind.lower(), getattr(about, "session_id", b""), getattr(about, "number", 0))
+
+
+def message_fields(data: bytes, about: Subject, study: str, coordinator: str) -> dict[str, int | str]:
+    """What is written down of the message ``data``: not what it says.
+
+    ``study`` is the study's digest, ``coordinator`` the SHA-256 of the coordinator's certificate, both in hexadecimal.
+    """
+    return {
+        "sum": about.number or "-",
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "session": about.session.hex() or "-",
+        "study": study,
+        "coordinator": coordinator,
+    }
 
 
 @dataclass(frozen=True)
@@ -77,9 +113,10 @@ def genesis(study_digest: str, site: str, public_key: bytes) -> str:
 
 
 def make_line(
-    number: int, time: str, direction: str, kind: str, fields: Mapping[str, int | str], previous: str
+    number: int, at: datetime, direction: str, kind: str, fields: Mapping[str, int | str], previous: str
 ) -> Line:
     """A line; values with other than letters, digits and ``-.:/+=_`` are written as JSON strings, and long ones cut."""
+    time = at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
     pairs = [f"{key}={_written(str(value))}" for key, value in fields.items()]
     head = f"{number:>6} {time} {direction:<8} {kind:<26}"
     return parse_line(" ".join([head, *pairs, f"previous={previous}\n"]).encode("ascii"), number)

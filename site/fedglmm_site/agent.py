@@ -45,8 +45,8 @@ class Agent:
                 return self._exchange(records, background)
         except CoordinatorStopped as stopped:
             raise stopped.error from None
-        except LinkError:
-            raise
+        except (LinkError, OSError):
+            raise  # the operator can mend a line or a full disk; started again, this site goes on
         except FedglmmError as error:
             self._refuse(outward(error))
             raise

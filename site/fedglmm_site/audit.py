@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,20 +18,21 @@ from fedglmm_secure.errors import InputError, RefusalError
 from fedglmm_secure.securesum import SigningIdentity
 from fedglmm_secure.wire.audit import (
     COPY_BYTES,
+    FORMAT,
+    HEAD,
+    LOG,
     Head,
     Line,
+    Subject,
     check_log,
     cut_off,
     genesis,
     make_line,
+    message_fields,
     read_heads,
     sign_head,
 )
-from fedglmm_secure.wire.messages import CoordinatorMessage, Next, SiteMessage
 from fedglmm_site.disk import append, open_private, overwrite, sync_folder
-
-FORMAT = "fedglmm-audit/1"
-LOG, HEAD = "audit.log", "audit.head"
 
 
 class Audit(Protocol):
@@ -43,23 +43,6 @@ class Audit(Protocol):
 
     def received(self, kind: str, data: bytes, *, session: bytes = b"", number: int = 0) -> None:
         """Return when it is on disk that ``data`` came."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a message is about."""
-
-    kind: str
-    session: bytes = b""
-    number: int = 0
-    """Of the sum; 0 for a message that belongs to none."""
-
-
-def subject(message: SiteMessage | CoordinatorMessage) -> Subject:
-    """The kind of a message in lower case, its session and its sum, as far as it names them."""
-    about = message.request if isinstance(message, Next) else message
-    kind = f"asked:{message.question.kind.replace(' ', '-')}" if isinstance(message, Next) else type(message).__name__
-    return Subject(kind.lower(), getattr(about, "session_id", b""), getattr(about, "number", 0))
 
 
 class AuditLog:
@@ -85,6 +68,8 @@ class AuditLog:
         self._file = open_private(self._path)
         self._head = open_private(folder / HEAD, appending=False)
         self._copy = 0
+        self._unwritten: OSError | None = None
+        """Why a line could not be written. It is signed, so the next join writes it, and no other in its place."""
         try:
             self._lock()
             sync_folder(folder)
@@ -100,34 +85,31 @@ class AuditLog:
 
     def sent(self, kind: str, data: bytes, *, session: bytes = b"", number: int = 0) -> None:
         """Return when it is on disk that ``data`` is about to leave."""
-        self._message("sent", kind, data, session, number)
+        self._message("sent", data, Subject(kind, session, number))
 
     def received(self, kind: str, data: bytes, *, session: bytes = b"", number: int = 0) -> None:
         """Return when it is on disk that ``data`` came."""
-        self._message("received", kind, data, session, number)
+        self._message("received", data, Subject(kind, session, number))
 
     def note(self, kind: str, **fields: str) -> None:
         """Write what happened here, without a message."""
         self._append("note", kind, {**fields, "study": self._study})
 
-    def _message(self, direction: str, kind: str, data: bytes, session: bytes, number: int) -> None:
-        fields = {
-            "sum": number or "-",
-            "bytes": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "session": session.hex() or "-",
-            "study": self._study,
-            "coordinator": self._peer,
-        }
-        self._append(direction, kind, fields)
+    def _message(self, direction: str, data: bytes, about: Subject) -> None:
+        self._append(direction, about.kind, message_fields(data, about, self._study, self._peer))
 
-    def _append(self, direction: str, kind: str, fields: dict[str, int | str] | dict[str, str]) -> None:
+    def _append(self, direction: str, kind: str, fields: Mapping[str, int | str]) -> None:
         """The head first: a line without its signature must never stand in the log, not even after a crash."""
-        time = self._now().astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-        line = make_line(self._count + 1, time, direction, kind, dict(fields), self._last)
+        if self._unwritten is not None:
+            raise self._unwritten
+        line = make_line(self._count + 1, self._now(), direction, kind, fields, self._last)
         self._signed = sign_head(line, self._signing)
-        self._write_head()
-        append(self._file, line.raw)
+        try:
+            self._write_head()
+            append(self._file, line.raw)
+        except OSError as error:
+            self._unwritten = error
+            raise
         self._count, self._last = line.number, line.digest
 
     def _write_head(self) -> None:
@@ -170,8 +152,11 @@ class AuditLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the log; both copies of its head are then the same, and no older one is left."""
-        self._write_head()
-        self._close()
+        try:
+            if self._unwritten is None:
+                self._write_head()
+        finally:
+            self._close()
 
     def _close(self) -> None:
         self._file.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,26 +12,35 @@ from typing import BinaryIO
 def open_private(path: Path, *, appending: bool = True) -> BinaryIO:
     """Open or make a file of mode 600: read from its beginning, and ``appending`` written to at its end."""
     flags = os.O_RDWR | os.O_CREAT | (os.O_APPEND if appending else 0)
-    return os.fdopen(os.open(path, flags, 0o600), "r+b")
+    return open(path, "r+b", opener=lambda name, _: os.open(name, flags, 0o600))
 
 
 def append(file: BinaryIO, data: bytes) -> None:
-    """Return when ``data`` is on disk at the end of ``file``."""
-    file.write(data)
-    file.flush()
-    os.fdatasync(file.fileno())
+    """Return when ``data`` is on disk at the end of ``file``; on a full disk nothing of it is."""
+    handle = file.fileno()
+    size = os.fstat(handle).st_size
+    with _named(file.name):
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+            os.fdatasync(handle)
+        except OSError:
+            os.ftruncate(handle, size)
+            raise
 
 
 def overwrite(file: BinaryIO, place: int, data: bytes) -> None:
     """Return when ``data`` is on disk from byte ``place`` on; ``file`` is not one that is only appended to."""
-    os.pwrite(file.fileno(), data, place)
-    os.fdatasync(file.fileno())
+    with _named(file.name):
+        os.pwrite(file.fileno(), data, place)
+        os.fdatasync(file.fileno())
 
 
 def replace(path: Path, content: bytes) -> None:
     """Put ``content`` in the place of the file ``path``, all of it or nothing, with mode 600."""
     new = path.with_name(f"{path.name}.new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with _named(path), os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
         file.flush()
         os.fdatasync(file.fileno())
@@ -44,3 +55,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def _named(path: str | Path) -> Iterator[None]:
+    """Let an error say which file could not be written: the system's own does not."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -6,7 +6,6 @@ what is sent. The seed is in a file of its own, which only the site may read, an
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +16,7 @@ from fedglmm_secure.errors import InputError
 from fedglmm_secure.securesum import Hello, JournalRecord, Seed, SessionOffer
 from fedglmm_secure.securesum.seed import SEED_BYTES
 from fedglmm_secure.wire.records import journal_line, read_journal
+from fedglmm_site.disk import append, open_private, replace, sync_folder
 
 SEED = "session.seed"
 
@@ -28,9 +28,9 @@ class Journal:
         """Open or create ``path``; ``records`` are those that it holds."""
         content = path.read_bytes() if path.exists() else b""
         self.records = read_journal(content, str(path))
-        self._file = path.open("ab")
+        self._file = open_private(path)
         self._file.truncate(content.rfind(b"\n") + 1)  # a line that a crash cut off must not spoil the next
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
     def session_of(self, hello: Hello) -> tuple[JournalRecord, ...]:
         """The records of the session that was opened with this very hello, none when there is none."""
@@ -58,9 +58,7 @@ class Journal:
 
     def append(self, record: JournalRecord) -> None:
         """Write a record and force it to disk."""
-        self._file.write(journal_line(record))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        append(self._file, journal_line(record))
 
     def __enter__(self) -> Self:
         """The journal itself."""
@@ -94,24 +92,9 @@ class SeedFile:
     def draw(self, randomness: Callable[[int], bytes]) -> Seed:
         """A fresh seed in place of any other."""
         seed = Seed(randomness(SEED_BYTES))
-        fresh = self._path.with_suffix(".new")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(seed.content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        _sync_folder(self._path.parent)
+        replace(self._path, seed.content)
         return seed
 
     def forget(self) -> None:
         """Remove it: from now on nothing here opens the masks of this session."""
         self._path.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the file's name itself survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import grpc
 
-from fedglmm_secure.errors import FedglmmError, InputError, LinkError, PeerError
+from fedglmm_secure import shell
+from fedglmm_secure.errors import FedglmmError, LinkError, PeerError
 from fedglmm_secure.wire import status
+from fedglmm_secure.wire.audit import subject
 from fedglmm_secure.wire.certificates import Trust
 from fedglmm_secure.wire.codec import METHOD, decode_coordinator, encode_site
 from fedglmm_secure.wire.identity import TLS_CERTIFICATE, TLS_KEY, Identity
 from fedglmm_secure.wire.limits import CALL_SECONDS, MAX_MESSAGE_BYTES
 from fedglmm_secure.wire.messages import CoordinatorMessage, SiteMessage, Stopped
-from fedglmm_site.audit import Audit, subject
+from fedglmm_site.audit import Audit
 from fedglmm_site.handshake import certificate_fault
 
 OPTIONS = (
@@ -57,10 +59,8 @@ class Link:
 
         ``send`` gives up after ``timeout`` seconds.
         """
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdigit():
-            raise InputError(f"--coordinator {address} is not HOST:PORT; use for example example.org:7443")
-        self._address, self._endpoint = address, (host.strip("[]"), int(port))
+        self._address = address
+        self._endpoint = shell.parse_address("--coordinator", address, "fit.example.org:7443", lowest=1)
         self._pinned, self._identity = pinned, identity
         self._keys, self._timeout, self._say, self._audit = keys, timeout, say, audit
         self._channel = self._connect()

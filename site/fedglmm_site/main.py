@@ -48,7 +48,7 @@ ApprovalFile = Annotated[
 
 
 @app.callback()
-def _program() -> None:
+def _program(version: shell.Version = False) -> None:
     """Take part in a study with this site's own table, which stays here.
 
     First `check`, then `approve`, then `join`. Nothing connects to a network but `join`, which opens no port.
@@ -140,7 +140,9 @@ def join(
         typer.Option(metavar="FILE", help="This site's Paillier key share [default: paillier.share in --keys]."),
     ] = None,
     passphrase_file: shell.PassphraseFile = None,
-    timeout: Annotated[float, typer.Option(help="Seconds without the coordinator before it gives up.")] = 3600.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.0, max=shell.LONGEST, help="Seconds without the coordinator before it gives up.")
+    ] = 3600.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No output but errors.")] = False,
     debug: shell.Debug = False,
 ) -> None:
@@ -173,6 +175,7 @@ def join(
     register.check(candidate, own_policy)
     out.mkdir(parents=True, exist_ok=True)
     refuse_lost_log(out)  # (rule f)
+    shell.refuse_other_result(out, approved)
     with contextlib.ExitStack() as stack:
         audit = stack.enter_context(
             AuditLog(
@@ -182,7 +185,7 @@ def join(
         link = Link(coordinator, pinned=pinned, keys=keys, identity=identity, timeout=timeout, say=say, audit=audit)
         stack.enter_context(contextlib.closing(link))
         stack.enter_context(register.run(candidate, own_policy, datetime.now(UTC)))
-        with _noted(audit, approved.study.id):
+        with _noted(audit, approved.study.id, say):
             keep = partial(_keep, out, approved, name, table.design)
             sums = participation.take_part(out, link, keep, say)
     if not quiet:
@@ -232,15 +235,19 @@ def _keep(out: Path, study: Study, name: str, design: Design, finished: Finished
 
 
 @contextlib.contextmanager
-def _noted(audit: AuditLog, study: str) -> Iterator[None]:
+def _noted(audit: AuditLog, study: str, say: shell.Say) -> Iterator[None]:
     """Write down the start of a run, and how it ended."""
     audit.note("joined", study_id=study)
-    how = "stopped by its operator, or failed"
+    how = "failed"
     try:
         yield
         how = "the result is there"
     except FedglmmError as error:
         how = str(error)
+        raise
+    except KeyboardInterrupt:
+        how = "stopped by its operator"
+        say("stopped; the same command goes on where it was")
         raise
     finally:
         audit.note("left", text=how)

@@ -181,11 +181,11 @@ def _check_difference(earlier: _Earlier, study: Study) -> None:
     if run.digest == study.hexdigest and overlap.only_one == 0:
         return
     why = "subtracting one result from the other can tell of few patients or sites"
-    remedy = 'if both are meant, set repeated_studies = "allow" in this site\'s policy'
+    remedy = 'if both are meant, such as two models to compare, set repeated_studies = "allow" in this site\'s policy'
     if earlier.same_file or overlap.only_one < max(FEW_ROWS, FEW_SHARE * overlap.larger):
         raise RefusalError(
             f"{run.named} used {overlap.shared} of the rows that this study would use, and {overlap.only_one} "
-            f"{_plural(overlap.only_one, 'row')} differ: {why}; {remedy}"
+            f"{'row differs' if overlap.only_one == 1 else 'rows differ'}: {why}; {remedy}"
         )
     apart = _sites_apart(run.roster, _roster(study))
     if 0 < apart < study.security.minimum_sites:

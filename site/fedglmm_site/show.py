@@ -85,8 +85,11 @@ def _question(console: Console, question: Possible, *, everything: bool) -> None
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Padding:
-    table = Table(*headings, box=None, show_header=bool(headings), pad_edge=False, header_style="bold")
+    table = Table(box=None, show_header=bool(headings), pad_edge=False, header_style="bold")
     for row in rows:
+        if not table.columns:
+            for heading in headings or [""] * len(row):
+                table.add_column(heading, overflow="fold")  # on a narrow terminal nothing is left out
         table.add_row(*map(Text, row))
     return Padding(table, (0, 0, 0, 2), expand=False)
 

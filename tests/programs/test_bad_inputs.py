@@ -6,6 +6,7 @@ import io
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -289,11 +290,19 @@ BAD_LINES: dict[str, tuple[str, int, str]] = {
     "keys in a file": ("fedglmm keys new study.toml", 2, "study.toml"),
     "a missing passphrase": ("fedglmm keys new k --passphrase", 2, "no terminal to ask at"),
     "a missing passphrase file": ("fedglmm keys new k --passphrase-file none", 2, "none: cannot be read"),
+    "a result of another study": (
+        SERVE.format("study.toml"),
+        2,
+        "result.json: is the result of another study (other, ",
+    ),
+    "a site's result of another study": (JOIN_STUDY.format("study.toml"), 2, "result.json: is the result of another"),
     "compare nothing": ("fedglmm compare one two", 2, "one: cannot be read as a result"),
     "compare a table": ("fedglmm compare a.csv b.csv", 2, "a.csv: is not JSON"),
     "a site without a table": ("fedglmm rehearse study.toml --site a=a.csv --out run", 2, "no table for b, c"),
     "a site twice": ("fedglmm rehearse study.toml --site a=a.csv --site a=b.csv --out run", 2, "given twice"),
     "a folder that is not empty": (REHEARSE_STUDY.format("study.toml").replace("out run", "out ."), 2, "is not empty"),
+    "no patience": (SERVE.format("study.toml") + " --patience 0", 2, "greater than or equal to 1"),
+    "a timeout that is no number": (JOIN_STUDY.format("study.toml") + " --timeout nan", 2, "'--timeout'"),
     "nowhere to listen": (SERVE.format("study.toml").replace("127.0.0.1:0", "here"), 2, "is not HOST:PORT"),
     "nobody to call": (JOIN_STUDY.format("study.toml").replace("127.0.0.1:9", "there"), 2, "is not HOST:PORT"),
     "nobody answers": (JOIN_STUDY.format("study.toml"), 5, "no answer from the coordinator"),
@@ -307,6 +316,10 @@ BAD_LINES: dict[str, tuple[str, int, str]] = {
 @pytest.mark.parametrize("case", BAD_LINES)
 def test_a_bad_command_line(home: Path, run: Run, case: str) -> None:
     line, expected, sentence = BAD_LINES[case]
+    if "of another study" in case:
+        for name in ("out", "own"):
+            (home / name).mkdir()
+            (home / name / "result.json").write_text('{"study": {"id": "other", "digest": "00"}}')
     code, said = run(line)
     last = said.splitlines()[-1]  # a site says first that it tries to connect
     one_sentence(last, line.split()[0])
@@ -332,6 +345,14 @@ def test_real_processes_end_as_well(deploy, line: str) -> None:
     assert program.end() == 2
     assert program.stderr.count("\n") == 1
     assert program.error.startswith("fedglmm: ")
+
+
+@pytest.mark.parametrize("program", APPS)
+def test_the_version(program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", [program, "--version"])
+    with pytest.raises(SystemExit) as ended:
+        shell.run(APPS[program], program)
+    assert (ended.value.code or 0, capsys.readouterr().out) == (0, f"{program} {version('fedglmm-secure')}\n")
 
 
 def test_keys_are_private_from_the_start(home: Path, run: Run) -> None:

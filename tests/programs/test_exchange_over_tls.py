@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import grpc
 import grpc.aio
 import pytest
+from google.protobuf import descriptor_pool, message_factory
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
@@ -167,6 +168,27 @@ def test_reflection_names_what_there_is(call):
     asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICE).SerializeToString()
     answer = reflection_pb2.ServerReflectionResponse.FromString(call(asked, method=REFLECTION, streams=True))
     assert answer.file_descriptor_response.file_descriptor_proto
+
+
+def test_a_client_that_knows_only_what_reflection_tells_is_refused_politely(call):
+    """As ``buf curl`` or grpcurl: no code of this package, its messages are made from what the server describes."""
+    pool = descriptor_pool.DescriptorPool()
+    asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICE).SerializeToString()
+    answer = reflection_pb2.ServerReflectionResponse.FromString(call(asked, method=REFLECTION, streams=True))
+    for described in answer.file_descriptor_response.file_descriptor_proto:
+        pool.AddSerializedFile(described)
+    (method,) = pool.FindServiceByName(SERVICE).methods
+    message = message_factory.GetMessageClass(method.input_type)
+    for words, sentence in (
+        ({}, "a site sent a message of an unknown kind"),
+        ({"ready": {"site": "2_IU"}}, "a session id has 32 bytes, not 0"),
+        ({"hello": {"site": "1_UM", "study_digest": bytes(32)}}, "32 bytes"),
+    ):
+        data = message(**words).SerializeToString()
+        code, details = failure(call, data, method=f"/{SERVICE}/{method.name}")
+        assert code == "FAILED_PRECONDITION"
+        assert sentence in details
+        assert failure(call, data, certificate_of="coordinator")[0] == "PERMISSION_DENIED"
 
 
 def test_a_site_with_too_many_calls_is_told_to_wait(call):

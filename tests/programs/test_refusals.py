@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+import resource
 import signal
 import socket
 
 import pytest
 
-from fedglmm_secure.wire import identity
+from fedglmm_secure.securesum.messages import Contribution
+from fedglmm_secure.wire import codec, identity
+from fedglmm_site.audit import verify_log
 
 
 def ends(programs) -> list[int]:
@@ -87,6 +93,9 @@ def test_disclosure_limit_is_enforced_by_the_sites(deploy, sites, address):
     assert [coordinator.end(), *ends(joined)] == [3] * 5
     assert "refused" in coordinator.error
     assert "minimum_cell = 200" in coordinator.error
+    transcript = (deployment.out("coordinator") / "transcript.jsonl").read_text().splitlines()
+    messages = [codec.decode_site(base64.b64decode(json.loads(line)["message"])) for line in transcript]
+    assert {m.number for m in messages if isinstance(m, Contribution)} == {1}, "only the pooled counts"
     assert not (deployment.out("coordinator") / "result.json").exists()
 
 
@@ -155,13 +164,12 @@ def test_nobody_at_the_address(deploy):
     assert "no answer from the coordinator at 127.0.0.1:9 for 1 seconds" in site.error
 
 
-@pytest.mark.parametrize("address", ["nowhere", "host:", ":7443", "host:port"])
-def test_an_address_that_is_none(deploy, address):
+def test_an_address_that_is_none(deploy):
     deployment = deploy()
-    site, coordinator = deployment.site("1_UM", address), deployment.coordinator(listen=address)
+    site, coordinator = deployment.site("1_UM", "nowhere"), deployment.coordinator(listen="::1:7443")
     assert ends([site, coordinator]) == [2, 2]
     assert "is not HOST:PORT" in site.error
-    assert "is not HOST:PORT" in coordinator.error
+    assert "--listen ::1:7443 is not HOST:PORT" in coordinator.error
 
 
 def test_a_port_that_is_taken(deploy):
@@ -183,6 +191,46 @@ def test_absent_sites_are_named(deploy, sites, address):
     assert "no word from 1_UM, 3_UK, 4_Case" in site.error
 
 
+def fill_disk(program, size):
+    """No file of the program grows beyond ``size`` bytes from now on."""
+    resource.prlimit(program.process.pid, resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_coordinator_with_a_full_disk_comes_back(deploy, sites, address):
+    """Neither the fit nor a site ends: all go on when there is room."""
+    deployment = deploy()
+    coordinator = deployment.coordinator()
+    where = address(coordinator)
+    site = deployment.site("1_UM", where)
+    coordinator.await_stderr("connected: 1_UM")
+    fill_disk(coordinator, 1000)  # of its transcript and log: each holds a hello or two
+    joined = [deployment.site(name, where) for name in sites[1:]]
+    assert coordinator.end() == 2
+    assert re.search(
+        r"(log|transcript)\.jsonl: File too large; make room, then run the same command", coordinator.error
+    )
+    assert deployment.coordinator(listen=where).end() == 0
+    assert [site.end(), *ends(joined)] == [0] * 4
+
+
+def test_a_site_with_a_full_disk_comes_back(deploy, sites, address):
+    """It says nothing that would end the fit for the others, and its audit log stays whole."""
+    deployment = deploy()
+    coordinator = deployment.coordinator()
+    where = address(coordinator)
+    site = deployment.site("1_UM", where)
+    coordinator.await_stderr("connected: 1_UM")
+    fill_disk(site, 2 * 4096)  # the size of the head of its log
+    joined = [deployment.site(name, where) for name in sites[1:]]
+    assert site.end() == 2
+    assert re.search(r"(audit\.log|journal\.jsonl): File too large; make room, then run the same", site.error)
+    joined.append(deployment.site("1_UM", where))
+    assert [coordinator.end(), *ends(joined)] == [0] * 5
+    file = deployment.out("1_UM") / "audit.log"
+    kinds = [line.kind for line in verify_log(file, file.read_bytes())[0]]
+    assert (kinds.count("joined"), kinds[-2:]) == (2, ["finished", "left"])
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_coordinator_that_is_interrupted_comes_back(deploy, sites, address, number):
     deployment = deploy()
@@ -196,6 +244,12 @@ def test_a_coordinator_that_is_interrupted_comes_back(deploy, sites, address, nu
     again = deployment.coordinator(listen=where)
     joined = [deployment.site(name, where) for name in sites[1:]]
     assert [again.end(), site.end(), *ends(joined)] == [0] * 5
+    finished = deployment.coordinator(listen=where)  # which would give the result again, for a minute
+    finished.await_stderr("this fit is done")
+    finished.interrupt(number)
+    assert finished.end() == 0
+    assert "no word that the end arrived from: 1_UM" in finished.error
+    assert "another fit needs another --store" in finished.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -75,6 +75,12 @@ def test_what_each_party_kept_is_in_the_folder(over_grpc: tuple[Path, dict], tmp
         assert report["groups"][0]["group"] == name
         journal = (out / "sites" / name / "journal.jsonl").read_text().splitlines()
         assert len(journal) - 1 == result["security"]["sums"] == report["sums_answered"]  # the session's offer first
+        log = out / "sites" / name / "audit.log"
+        lines, _ = verify_log(log, log.read_bytes())
+        kinds = [line.kind for line in lines]
+        assert kinds[:3] == ["begun", "joined", "hello"]
+        assert kinds.count("contribution") == result["security"]["sums"]
+        assert kinds[-1] == "left"
     transcript = (out / "coordinator" / "transcript.jsonl").read_text().splitlines()
     assert len(transcript) >= 4 * (1 + result["security"]["sums"])
     assert not list(out.rglob("*.key"))

@@ -86,6 +86,12 @@ class TestCheck:
             assert re.search(expected, text), expected
         assert nothing_was_kept(hospital)
 
+    def test_leaves_nothing_out_on_a_narrow_terminal(self, hospital, check, monkeypatch):
+        monkeypatch.setattr("fedglmm_site.show.WIDTH", 60)
+        text = check(hospital).stdout
+        assert "…" not in text
+        assert hospital.study.hexdigest in re.sub(r"\s+", "", text)
+
     def test_all_names_every_number(self, hospital, check):
         text = check(hospital, "--all").stdout
         names = " ".join(text.split())
@@ -323,6 +329,18 @@ class TestAfterAFit:
             assert answers == ["asked:describe", *["asked:marginal-derivatives"] * (sums - 1), "finished", "finished"]
             assert [line.kind for line in lines if line.direction == "note"] == ["begun", "joined", "left"]
 
+    def test_nothing_left_but_what_check_had_announced(self, finished_fit, check):
+        asked = json.loads(check(finished_fit, "--json").stdout)["questions"]
+        announced = {1: asked[0]["bytes"], **dict.fromkeys(range(2, 52), asked[1]["bytes"])}
+        file = finished_fit.out(ME) / "audit.log"
+        sent = [line for line in verify_log(file, file.read_bytes())[0] if line.direction == "sent"]
+        assert {line.kind for line in sent} <= {"hello", "ready", "contribution"}
+        for line in sent:
+            if line.kind == "contribution":
+                assert int(line.fields["bytes"]) <= announced.pop(int(line.fields["sum"])), "once a sum, and no longer"
+            else:
+                assert int(line.fields["bytes"]) < 200  # names, digests, random values, a signature
+
     def test_every_mutation_of_a_real_log_is_found(self, finished_fit):
         file = finished_fit.out(ME) / "audit.log"
         content = file.read_bytes()
@@ -381,12 +399,23 @@ class TestAfterAFit:
             finished_fit.approve(ME, study)
             site = finished_fit.join_here(ME, silence, study=study)
             assert site.code == 3
-            assert "used 163 of the rows that this study would use, and 1 row differ" in site.error
+            assert "used 163 of the rows that this study would use, and 1 row differs" in site.error
+            assert 'such as two models to compare, set repeated_studies = "allow" in this site' in site.error
             shown = check(finished_fit, study=study)
             assert shown.code == 3
-            assert "and 1 row differ" in shown.error
+            assert "and 1 row differs" in shown.error
         finally:
             finished_fit.table(ME).write_text(whole)
+
+    def test_another_roster_over_much_the_same_rows_is_refused(self, finished_fit, silence, tmp_path):
+        """Twelve patients less, and a site less: the difference of the sums would tell of that site."""
+        fewer = finished_fit.study.model_copy(update={"sites": finished_fit.study.sites[:3]})
+        study = finished_fit.other_study("fewer.toml", fewer)
+        (tmp_path / "t.csv").write_text("".join(finished_fit.table(ME).read_text().splitlines(keepends=True)[:-12]))
+        finished_fit.approve(ME, study)
+        site = finished_fit.join_here(ME, silence, "--data", tmp_path / "t.csv", study=study)
+        assert site.code == 3
+        assert "used 152 of the rows that this study would use, and the rosters differ by 1 site" in site.error
 
     def test_a_run_too_many_over_the_same_table_is_refused(self, finished_fit, silence, tmp_path):
         policy = tmp_path / "policy.toml"

@@ -46,7 +46,6 @@ UNLISTED = {
         "study.paillier is None",
         'fields.get("format") != FORMAT or not all(isinstance(fields.get(name), str) for name in wanted)',
     ],
-    "coordinator/fedglmm_coordinator/server.py": ["not host or not port.isdigit()"],
 }
 """Conditions that keep no secret: who is waited for before a session; what ``Terms``, the session id or the study rule
 out; files and options that are none; a line that the next check refuses too, in other words."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,49 @@ def test_each_end_has_its_code_and_at_most_one_sentence(
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert end(ZeroDivisionError("x"), monkeypatch, "--debug") == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_a_program_loads_shows_no_traceback() -> None:
+    stopped = "import os, signal; from fedglmm_secure import programs; "
+    stopped += "programs.import_module = lambda name: os.kill(os.getpid(), signal.SIGINT); programs.site()"
+    ended = subprocess.run([sys.executable, "-c", stopped], capture_output=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:7443", ("127.0.0.1", 7443)),
+        ("fit.example.org:1", ("fit.example.org", 1)),
+        ("[::1]:65535", ("::1", 65535)),
+    ],
+)
+def test_an_address(text: str, address: tuple[str, int]) -> None:
+    assert shell.parse_address("--listen", text, "0.0.0.0:7443", lowest=0) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "host",
+        "host:",
+        ":7443",
+        "host:port",
+        "::1:7443",
+        "h:65536",
+        "h:99999",
+        "h:0",
+        "https://h:7443",
+        "h h:1",
+        "h:１",
+        "[::1]",
+    ],
+)
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(
+        InputError, match=r"is not HOST:PORT; use for example fit\.example\.org:7443, with an IPv6 address in"
+    ):
+        shell.parse_address("--coordinator", text, "fit.example.org:7443", lowest=1)
 
 
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from fedglmm_secure.errors import FedglmmError, InputError
 from fedglmm_secure.rehearsal import Weather, memory, rehearse_in_memory
 from fedglmm_secure.rehearsal.hostile import HostileNetwork
 from fedglmm_secure.rehearsal.weather import CALM, Dice, damaged
+from fedglmm_secure.wire.audit import check_log, read_heads
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "indomethacin"
 KINDS = [field.name for field in fields(Weather) if field.name not in ("seed", "disturbances")]
@@ -58,6 +59,12 @@ def test_a_study_is_rehearsed_in_weather_to_the_same_answer(tables, seed: int) -
     assert rehearsal.weather is not None
     assert rehearsal.weather.startswith(f"weather {seed}: ")
     assert rehearsal.weather.endswith("the answer is the same as without, to the last bit")
+    for name in tables:
+        files = rehearsal.audits[name]()
+        (head, copy) = read_heads(files["audit.head"])
+        assert head == copy
+        kinds = [line.kind for line in check_log(files["audit.log"], head)]
+        assert kinds.count("contribution") >= len(rehearsal.result.trace)
     assert len(rehearsal.transcript) != len(calm.transcript)
 
 

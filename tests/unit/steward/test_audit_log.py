@@ -15,9 +15,10 @@ import pytest
 from fedglmm_secure.errors import InputError, RefusalError
 from fedglmm_secure.securesum.messages import Contribution
 from fedglmm_secure.wire import identity
+from fedglmm_secure.wire.audit import HEAD, LOG, Subject, subject
 from fedglmm_secure.wire.messages import Ready, Wait
 from fedglmm_site import audit
-from fedglmm_site.audit import HEAD, LOG, AuditLog, subject, verify_log
+from fedglmm_site.audit import AuditLog, verify_log
 
 OWN = identity.generate()
 SESSION = bytes(range(32))
@@ -195,6 +196,11 @@ class TestEveryMutationIsFound:
             open_log(log.parent)
 
 
+def write_without_end(log):
+    while True:
+        log.sent("contribution", b"x", session=SESSION, number=1)
+
+
 class TestCrashes:
     def test_a_last_line_cut_off_at_each_byte_is_restored_and_noted(self, log):
         content, heads = log.read_bytes(), log.with_name(HEAD).read_bytes()
@@ -236,6 +242,23 @@ class TestCrashes:
         lines, _ = verify(tmp_path / LOG)
         assert [line.kind for line in lines] == ["begun", "hello", "repaired", "hello"]
 
+    @pytest.mark.parametrize("room", [1, 241, 421])
+    def test_what_does_not_fit_on_a_full_disk_is_written_by_the_next_join(self, tmp_path, full_disk, room):
+        size = 2 * audit.COPY_BYTES + room
+        with open_log(tmp_path) as log, full_disk(size):
+            with pytest.raises(OSError, match=LOG):
+                write_without_end(log)
+            with pytest.raises(OSError, match=LOG):
+                log.note("left", text="which every run notes, however it ended")
+        before = (tmp_path / LOG).read_bytes()
+        assert before.endswith(b"\n")
+        with pytest.raises(RefusalError, match="the next join mends it"):
+            verify(tmp_path / LOG)
+        open_log(tmp_path).__exit__(None, None, None)
+        lines, _ = verify(tmp_path / LOG)
+        assert (tmp_path / LOG).read_bytes().startswith(before)
+        assert [line.kind for line in lines[-3:]] == ["contribution", "contribution", "repaired"]
+
     def test_killed_at_any_moment(self, tmp_path):
         moments = random.Random(5)
         for _ in range(25):
@@ -265,6 +288,6 @@ def test_the_longest_fields_fit_into_a_copy_of_the_head(tmp_path):
 
 def test_messages_are_named_by_kind_session_and_sum():
     sent = Contribution(SESSION, 3, "north", bytes(64))
-    assert subject(sent) == audit.Subject("contribution", SESSION, 3)
-    assert subject(Ready("north", SESSION, 3)) == audit.Subject("ready", SESSION, 0)
-    assert subject(Wait()) == audit.Subject("wait")
+    assert subject(sent) == Subject("contribution", SESSION, 3)
+    assert subject(Ready("north", SESSION, 3)) == Subject("ready", SESSION, 0)
+    assert subject(Wait()) == Subject("wait")

@@ -78,7 +78,7 @@ def test_hashes_depend_on_the_secret(table):
 @pytest.mark.parametrize("left_out", [0, 1, 9])
 def test_another_study_over_nearly_the_same_rows_is_refused(register, study, other, table, left_out):
     run(register, study, table)
-    words = f"used {164 - left_out} of the rows that this study would use, and {left_out} rows? differ: subtracting"
+    words = f"used {164 - left_out} of the rows that this study would use, and {left_out} rows? differs?: subtracting"
     with pytest.raises(RefusalError, match=words) as error:
         run(register, other, table.iloc[left_out:])
     assert f"study {study.study.id} (digest {study.hexdigest[:16]}, 2026-03-01)" in str(error.value)

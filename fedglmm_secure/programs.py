@@ -1,0 +1,30 @@
+"""Where the three command lines start.
+
+Their libraries take a second or two to load, in which Ctrl-C shall end the program as it does afterwards: with no
+traceback. So this module imports nothing before it has seen to that.
+"""
+
+import signal
+from importlib import import_module
+
+
+def fedglmm() -> None:
+    """Run ``fedglmm``."""
+    _run("fedglmm_secure.commands.main")
+
+
+def coordinator() -> None:
+    """Run ``fedglmm-coordinator``."""
+    _run("fedglmm_coordinator.main")
+
+
+def site() -> None:
+    """Run ``fedglmm-site``."""
+    _run("fedglmm_site.main")
+
+
+def _run(module: str) -> None:
+    """Import a program and run it; ``shell.run`` takes up Ctrl-C when there is something to tidy up."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    import_module(module).main()
