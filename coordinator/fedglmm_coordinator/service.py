@@ -48,17 +48,18 @@ class Service:
         """Serve until the end; whether it was interrupted before. Raises the error that ended the fit."""
         for sentence in self._study.warnings():
             self._say(f"warning: {sentence}")
+        operator = _Operator()
         self._resume()
         with Transcript(self._out / "transcript.jsonl", time.time) as transcript, self._log:
             exchange = Exchange(self._study, self._session, transcript, self._log)
             server, address = await start_server(exchange, self._study, self._identity, listen)
             try:
                 print(f"listening on {address}", flush=True)
-                end = await _unless_stopped(self._session.run(timeout, patience))
+                end = await operator.unless_stopped(self._session.run(timeout, patience))
                 if end is None:
                     self._session.leave()
                 else:
-                    await _unless_stopped(self._session.wait_until_told(linger))
+                    await operator.unless_stopped(self._session.wait_until_told(linger))
             finally:
                 await server.stop(grace=1.0)
         if isinstance(end, Stopped):
@@ -103,12 +104,20 @@ class Service:
         return text
 
 
-async def _unless_stopped(work: Coroutine[object, object, T]) -> T | None:
-    """What comes of it, None when the operator ends it by Ctrl-C or SIGTERM."""
-    task = asyncio.create_task(work)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
+class _Operator:
+    """Listens for Ctrl-C and SIGTERM, from now on."""
+
+    def __init__(self) -> None:
+        self._stopped = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._stopped.set)
+
+    async def unless_stopped(self, work: Coroutine[object, object, T]) -> T | None:
+        """What comes of it, None when the operator ends it."""
+        task, stopped = asyncio.create_task(work), asyncio.create_task(self._stopped.wait())
+        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if task.done():
+            return task.result()
+        task.cancel()
         return None

@@ -160,7 +160,7 @@ def fit(case: Case, nodes: int) -> Course:
         tau = stop.value.theta[len(stop.value.objective.units.columns) :]
         end = "singular" if len(tau) and np.abs(tau).max() < 1e-4 else "fit"
     except FitError as error:
-        end = "named" if "grows without limit" in str(error) else str(error)[:30]
+        end = "named" if str(error).startswith("the estimate of") else str(error)[:30]
     return Course(case.name, asked, end, tuple(row.decrement for row in trace.rows[1:]))
 
 

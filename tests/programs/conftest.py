@@ -60,6 +60,11 @@ class Program:
         self._process = start(name, [*map(str, arguments)], folder, environment)
 
     @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         return self._process.is_alive()
 
@@ -75,8 +80,7 @@ class Program:
         return self._process.exitcode
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
 
     def kill(self) -> None:
         self._process.kill()

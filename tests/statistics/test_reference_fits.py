@@ -138,9 +138,9 @@ def test_the_trial_gives_the_published_digits(fit_of) -> None:
     ("name", "correlation", "error"),
     [("sleepstudy", 0.08132593511, 0.323502975098), ("epil-slope", -0.797640471223, 0.236911469813)],
 )
-def test_a_correlation_has_glmmtmbs_standard_error(fits, name: str, correlation: float, error: float) -> None:
+def test_a_correlation_has_glmmtmbs_standard_error(fit_of, name: str, correlation: float, error: float) -> None:
     """glmmTMB 1.1.5, whose theta is r / sqrt(1 - r^2): its standard error times (1 - r^2)^(3/2)."""
-    fit = fits[next(key for key in fits if key[0].startswith(name) and key[1] == 1)]
+    fit = fit_of(next(each for each, nodes in FITS if each.startswith(name) and nodes == 1), 1)
     (random,) = fit.random_effects
     assert random.correlation[1][0] == pytest.approx(correlation, abs=1e-4)
     assert random.correlation_std_error[1][0] == pytest.approx(error, rel=1e-3)
