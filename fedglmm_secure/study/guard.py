@@ -26,6 +26,8 @@ MAX_PARAMETER = 1e6
 SMALLEST_WEIGHT = 1e-5
 """Relative to parameters of zero: an outcome of one in 100,000 rows has about four times that."""
 LARGEST_DECIDED_SHARE = 0.05
+ROUNDING = 1e-6
+"""Relative and absolute: far more than fixed point and summation leave."""
 ROWS_PER_EFFECTIVE_ROW = 4
 """A small site need not have ``minimum_cell`` effective rows, but a quarter of its rows."""
 
@@ -120,7 +122,8 @@ def check_plausible(study: Study, description: Description, own: Design) -> None
     """Raise PeerError for a pooled description that cannot be (rule 29).
 
     (1) Counts are whole and not negative. (2) None is below this site's own. (3) There are no more groups than rows,
-    and each row has one level of each variable.
+    and each row has one level of each variable. (4) No sum of squares is below this site's own, and no mean beyond the
+    root of the mean square: they are the units of theta.
     """
     counts = np.concatenate([[description.rows, description.dropped, description.groups], description.level_counts])
     if not (np.isfinite(counts).all() and (counts >= 0.0).all() and (np.abs(counts - np.rint(counts)) < 1e-6).all()):
@@ -135,6 +138,12 @@ def check_plausible(study: Study, description: Description, own: Design) -> None
     if description.groups > description.rows or not _levels_add_up(study, description):  # (3)
         raise PeerError(
             "the coordinator's pooled description has counts that do not fit each other; do not trust this coordinator"
+        )
+    scaled = (own.x - np.array(study.layout.centre)) / np.array(study.layout.half)
+    most = (1.0 + ROUNDING) * description.squares + ROUNDING
+    if not (np.square(scaled).sum(axis=0) <= most).all() or not (description.sums**2 <= description.rows * most).all():
+        raise PeerError(  # (4)
+            "the coordinator's pooled description has sums of squares that cannot be; do not trust this coordinator"
         )
 
 

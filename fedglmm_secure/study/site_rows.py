@@ -74,12 +74,13 @@ class SiteRows:
 
     def _check_description(self, told: tuple[float, ...]) -> None:
         """The pooled description can be, and is the one that was told first: it fixes the units of theta."""
-        check_plausible(self._study, Description.unpack(np.array(told), self._layout), self.design)
-        self._description = self._description or told
-        if told != self._description:  # (rule 29)
+        if not self._description:
+            check_plausible(self._study, Description.unpack(np.array(told), self._layout), self.design)
+        elif told != self._description:  # (rule 29)
             raise PeerError(
                 "the coordinator changes its pooled description between two questions; do not trust this coordinator"
             )
+        self._description = told
 
     def _refuse_subtraction(self, question: Question) -> None:
         """All rows less the training rows are the validation rows: never both at one theta, or next to it."""

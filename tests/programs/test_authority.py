@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from fedglmm_coordinator.log import Log
-from fedglmm_coordinator.server import Exchange, start_server
+from fedglmm_coordinator.server import Exchange, server_credentials, start_server
 from fedglmm_coordinator.transcript import Transcript
 from fedglmm_secure.errors import InputError, RefusalError
 from fedglmm_secure.securesum import Policy, Seed, Site
@@ -233,6 +233,14 @@ def test_a_coordinator_out_of_date_does_not_start_and_is_not_believed(certified,
     coordinator = deployment.coordinator()
     assert coordinator.end() == 3
     assert "the coordinator's certificate in --keys expired on" in coordinator.error
+
+
+def test_a_coordinator_listens_with_the_studys_certificate_in_date_alone(certified) -> None:
+    deployment = certified(coordinator=lambda own: ISSUING.issue(own, NAMES["coordinator"], (-9, -1)))
+    with pytest.raises(RefusalError, match="the coordinator's certificate in --keys expired on"):
+        server_credentials(deployment.study, deployment.identities["coordinator"])
+    with pytest.raises(RefusalError, match="is not the coordinator's in the study"):
+        server_credentials(deployment.study, deployment.identities["1_UM"])
 
 
 def test_a_site_says_that_the_coordinators_certificate_expired(certified, tmp_path: Path) -> None:

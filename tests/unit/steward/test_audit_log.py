@@ -163,6 +163,11 @@ class TestEveryMutationIsFound:
             path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
             assert "one of the two copies in audit.head is not" in self.found(log, b"".join(lines))
 
+    def test_both_copies_of_its_head_changed(self, log, lines):
+        path = log.with_name(HEAD)
+        path.write_bytes(path.read_bytes().replace(b'"signature": "', b'"signature": "A'))
+        assert "no copy of it has a valid signature" in self.found(log, b"".join(lines))
+
     def test_its_head_removed(self, log, lines):
         log.with_name(HEAD).unlink()
         assert "audit.head, its signed end, is missing beside it" in self.found(log, b"".join(lines))

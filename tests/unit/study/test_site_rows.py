@@ -107,6 +107,18 @@ def test_a_description_that_cannot_be_is_refused(position: int, value: float) ->
         site(60).answer(question(tuple(description), (0.0, 0.0, 0.0, 0.5)))
 
 
+@pytest.mark.parametrize(
+    ("position", "factor"), [(-1, 0.9), (-2, 0.5), (-3, -1.0), (-4, 8.0), (-5, 100.0), (-1, float("nan"))]
+)
+def test_units_that_cannot_be_are_refused(position: int, factor: float) -> None:
+    """Sums of squares below this site's own, and means that no such squares have."""
+    site(60).answer(question(described(60), (0.0, 0.0, 0.0, 0.5)))
+    description = list(described(60))
+    description[position] = description[position] * factor + (factor > 1.0) * 60.0
+    with pytest.raises(PeerError, match="sums of squares that cannot be"):
+        site(60).answer(question(tuple(description), (0.0, 0.0, 0.0, 0.5)))
+
+
 def test_the_description_stays_what_it_was() -> None:
     """Another one would change the units of theta, and with them what two thetas mean."""
     rows, first = site(60), described(60)
