@@ -128,7 +128,10 @@ class Site:
         self._machine.require(SiteEvent.OFFER)  # (rule 8)
         session = open_offer(self._terms, offer)
         if self._hello not in offer.hellos:  # (rule 13)
-            raise PeerError("the coordinator changed this site's own hello; do not trust this coordinator")
+            raise PeerError(
+                "the coordinator changed this site's own hello; unless another program joined with this site's keys, "
+                "do not trust this coordinator"
+            )
         if session.id in self._earlier_sessions:  # (rule 14)
             raise PeerError("the coordinator offers a session that this site's journal already holds; start a new one")
         self._side = self._protection.at_site(

@@ -82,15 +82,25 @@ def write_share(path: Path, content: bytes) -> None:
 
 
 def write_identity(folder: Path, own: Identity) -> None:
-    """Write an identity's files, private keys readable by their owner only; InputError rather than replace one."""
+    """Write an identity's files, private keys readable by their owner only; InputError rather than replace one.
+
+    All of them or none: half an identity would be in the way of the next.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     taken = [name for name in own.files() if (folder / name).exists()]
     if taken:
         raise InputError(f"{folder} already holds {taken[0]}; keys are never replaced, so choose another folder")
-    for name, content in own.files().items():
-        mode = 0o600 if name in PRIVATE_FILES else 0o644
-        with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
+    made: list[Path] = []
+    try:
+        for name, content in own.files().items():
+            mode = 0o600 if name in PRIVATE_FILES else 0o644
+            with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                made.append(folder / name)
+                file.write(content)
+    except BaseException:
+        for path in made:
+            path.unlink()
+        raise
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -177,6 +177,7 @@ def join(
     refuse_lost_log(out)  # (rule f)
     shell.refuse_other_result(out, approved)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(register.alone(approved))
         audit = stack.enter_context(
             AuditLog(
                 out, study_digest=approved.digest, site=name, signing=identity.signing, peer=certificate_der(pinned.pem)

@@ -116,6 +116,22 @@ class Register:
             with _locked(self._path) as file:
                 append(file, _line({"event": "end", "digest": run.digest}))
 
+    @contextmanager
+    def alone(self, study: Study) -> Iterator[None]:
+        """Be the only program that joins ``study`` with these keys; InputError while there is another.
+
+        Two would say two hellos, and each take the other's for a lie of the coordinator.
+        """
+        folder = self._path.parent
+        with open_private(folder / f"{study.hexdigest[:16]}.lock") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"another fedglmm-site joins this study with the keys in {folder}; stop it, or wait until it ends"
+                ) from None
+            yield
+
     def _key(self, *, make: bool = False) -> bytes:
         if make and not self._key_path.exists():
             replace(self._key_path, secrets.token_bytes(32))

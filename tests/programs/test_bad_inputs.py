@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import re
+import shlex
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import typer
 
 import fedglmm_coordinator.main
 import fedglmm_site.main
@@ -353,6 +357,27 @@ def test_the_version(program: str, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     with pytest.raises(SystemExit) as ended:
         shell.run(APPS[program], program)
     assert (ended.value.code or 0, capsys.readouterr().out) == (0, f"{program} {version('fedglmm-secure')}\n")
+
+
+def commands(app: typer.Typer) -> list[tuple[str, Any]]:
+    """Every command of a program with the words that call it."""
+    found = []
+    rest = [("", typer.main.get_command(app))]
+    while rest:
+        words, command = rest.pop()
+        parts = getattr(command, "commands", {})
+        found += [] if parts else [(words, command)]
+        rest += [(f"{words} {name}", part) for name, part in parts.items()]
+    return found
+
+
+@pytest.mark.parametrize("program", APPS)
+def test_the_example_in_each_commands_help_is_a_call_of_it(program: str) -> None:
+    for words, command in commands(APPS[program]):
+        (example,) = re.findall(r"Example: (.*?)(?: > \S+)?$", " ".join(command.help.split()))
+        called, arguments = f"{program}{words}", shlex.split(example)
+        assert example.startswith(f"{called} "), called
+        command.make_context(called, arguments[len(called.split()) :])
 
 
 def test_keys_are_private_from_the_start(home: Path, run: Run) -> None:

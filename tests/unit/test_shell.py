@@ -6,12 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from fedglmm_secure import shell
 from fedglmm_secure.errors import FitError, InputError, LinkError, PeerError, RefusalError
+from fedglmm_secure.wire import identity
+
+FullDisk = Callable[[int], AbstractContextManager[None]]
 
 
 def end(error: BaseException | None, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
@@ -101,6 +106,15 @@ def test_what_is_no_address(text: str) -> None:
         InputError, match=r"is not HOST:PORT; use for example fit\.example\.org:7443, with an IPv6 address in"
     ):
         shell.parse_address("--coordinator", text, "fit.example.org:7443", lowest=1)
+
+
+def test_keys_are_written_all_or_none(tmp_path: Path, full_disk: FullDisk) -> None:
+    own = identity.generate()
+    with full_disk(300), pytest.raises(OSError, match="File too large"):
+        shell.write_identity(tmp_path, own)
+    assert list(tmp_path.iterdir()) == []
+    shell.write_identity(tmp_path, own)
+    assert shell.read_identity(tmp_path).files() == own.files()
 
 
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,15 @@ def test_another_study_over_nearly_the_same_rows_is_refused(register, study, oth
     assert 'set repeated_studies = "allow" in this site\'s policy' in str(error.value)
 
 
+def test_one_study_is_joined_once_at_a_time(register, study, other):
+    """In another folder too; another study with the same keys may be joined meanwhile."""
+    words = "another fedglmm-site joins this study with the keys in "
+    with register.alone(study), register.alone(other), pytest.raises(InputError, match=words), register.alone(study):
+        pass
+    with register.alone(study):
+        pass
+
+
 def test_the_same_study_over_a_table_with_one_patient_less_is_refused(register, study, table):
     run(register, study, table)
     with pytest.raises(RefusalError, match=r"used 163 of the rows .* and 1 row differ"):
