@@ -18,7 +18,9 @@ LEAST_GROWING = 1e-3
 """A block with a smaller entry on Lambda's diagonal is left to Newton's own model."""
 MOST_CORRELATED = 0.9
 """In the precision of the groups' effects: estimated entry by entry, it need not come out positive definite."""
-FIRST_RADIUS = 0.3
+FIRST_RADIUS, LEAST_RADIUS = 0.3, 1e-3
+"""The first step on the model is no longer than the smallest entry of Lambda's diagonal, within these bounds: a longer
+one could pass through 0, where a variance is to end, to the same variance or a larger one on the other side."""
 CLIMBS = 100
 """Steps on the model; some ten are usual."""
 TOP, ROUNDING = 1e-18, 1e-14
@@ -46,7 +48,8 @@ def climb(chart: Chart, theta: Vector, model: Derivatives, radius: float) -> Ste
         value = float(model.gradient @ move + 0.5 * move @ bent)
         return chart.to_theta(point, Derivatives(value, model.gradient + bent, model.hessian))
 
-    point, here, inner = theta, at(theta), FIRST_RADIUS
+    smallest = float(np.abs(theta[len(theta) - chart.pattern.size :][chart.pattern.diagonal]).min())
+    point, here, inner = theta, at(theta), min(max(smallest, LEAST_RADIUS), FIRST_RADIUS)
     for _ in range(CLIMBS):
         step = propose(here.gradient, here.hessian, inner)
         if not step.bounded and step.predicted <= TOP * (1.0 + abs(here.value)):

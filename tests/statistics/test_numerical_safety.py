@@ -328,3 +328,15 @@ def test_a_study_is_given_as_itself_its_file_or_its_tables(tmp_path) -> None:
 
 def test_a_pooled_fit_speaks_of_one_table() -> None:
     assert "one pooled table, " in fit_pooled(study("y ~ x1 + (1 | g)"), data()).summary()
+
+
+@pytest.mark.parametrize("mean", [500.0, 50_000.0])
+def test_large_counts_without_any_variance_between_groups_end_in_time(mean: float) -> None:
+    """The likelihood is then convex in the variances nearly down to 0, where they end or nearly so."""
+    frame = data(2, rows=300, groups=15)
+    frame["y"] = np.random.default_rng(2).poisson(mean * np.exp(0.3 * frame["x1"]))
+    result = fit(study("y ~ x1 + (1 + x1 | g)", family="poisson", ranges={"x1": (-5.0, 5.0)}), frame)
+    assert result.security.sums <= 30
+    assert max(result.random_effects[0].std_dev) < 0.05
+    plain = fit(study("y ~ x1", family="poisson", method="glm", ranges={"x1": (-5.0, 5.0)}), frame)
+    assert result.log_likelihood >= plain.log_likelihood - 1e-6
