@@ -71,21 +71,21 @@ def zeros(length: int) -> Ring:
 
 def add(a: Ring, b: Ring) -> Ring:
     """a + b modulo 2^128, element by element."""
-    low = a[:, 0] + b[:, 0]
-    carry = (low < a[:, 0]).astype(np.uint64)
-    return np.stack([low, a[:, 1] + b[:, 1] + carry], axis=1)
-
-
-def negate(a: Ring) -> Ring:
-    """-a modulo 2^128, element by element."""
-    low = ~a[:, 0] + np.uint64(1)
-    carry = (low == 0).astype(np.uint64)
-    return np.stack([low, ~a[:, 1] + carry], axis=1)
+    result = a + b
+    result[:, 1] += result[:, 0] < a[:, 0]  # the carry
+    return result
 
 
 def subtract(a: Ring, b: Ring) -> Ring:
     """a - b modulo 2^128, element by element."""
-    return add(a, negate(b))
+    result = a - b
+    result[:, 1] -= a[:, 0] < b[:, 0]  # the borrow
+    return result
+
+
+def negate(a: Ring) -> Ring:
+    """-a modulo 2^128, element by element."""
+    return subtract(np.zeros_like(a), a)
 
 
 def to_bytes(a: Ring) -> bytes:
