@@ -214,8 +214,8 @@ def network() -> Table:
     table = Table(
         title="One sum over gRPC, mutual TLS on loopback, journal synced, all parties in one process",
         title_justify="left",
-        caption="The masks of all sites are made by one interpreter, one after the other; hospitals make theirs at the same "
-        "time. A site's own work is in the table without a network.",
+        caption="The masks of all sites are made by one interpreter, one after the other; hospitals make theirs at the "
+        "same time. A site's own work is in the table without a network.",
         caption_justify="left",
     )
     for column in (
