@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from fedglmm_secure.estimate.digits import decimals, number, p_values
+
 if TYPE_CHECKING:
     from fedglmm_secure.estimate.result import FitResult
 
@@ -76,7 +78,7 @@ def _random(fit: FitResult) -> str:
     if fit.random_effects:
         return f"Random effects:\n{_spreads(fit)}\n{counts}"
     phi = fit.residual_std_dev
-    return counts if phi is None else f"Residual standard error: {phi:.5f}\n{counts}"
+    return counts if phi is None else f"Residual standard error: {number(phi)}\n{counts}"
 
 
 def _spreads(fit: FitResult) -> str:
@@ -104,7 +106,7 @@ def _spreads(fit: FitResult) -> str:
 
 def _spread(sd: float, error: float | None) -> tuple[str, str, str]:
     """Variance, standard deviation, and the latter's standard error."""
-    return f"{sd * sd:.5f}", f"{sd:.5f}", "" if error is None else f"{error:.5f}"
+    return number(sd * sd), number(sd), "" if error is None else number(error)
 
 
 def _correlation(r: float, error: float | None) -> str:
@@ -112,9 +114,11 @@ def _correlation(r: float, error: float | None) -> str:
 
 
 def _fixed(fit: FitResult) -> str:
+    effects = fit.fixed_effects
+    digits = decimals([e.std_error for e in effects])
     rows = [
-        (e.name, f"{e.estimate:.5f}", f"{e.std_error:.5f}", f"{e.z:.3f}", _p_value(e.p_value), _stars(e.p_value))
-        for e in fit.fixed_effects
+        (e.name, number(e.estimate, digits), number(e.std_error, digits), f"{e.z:.3f}", p, _stars(e.p_value))
+        for e, p in zip(effects, p_values([e.p_value for e in effects]), strict=True)
     ]
     letter = "t" if fit.model.method == "glm" and fit.model.family == "gaussian" else "z"
     return _table(("", "Estimate", "Std. Error", f"{letter} value", f"Pr(>|{letter}|)", ""), rows)
@@ -148,12 +152,6 @@ def _path(fit: FitResult) -> str:
         for i, point in enumerate(fit.path)
     ]
     return _table(("penalty", *(name for name, _, _ in shown), ""), rows, left=0)
-
-
-def _p_value(p: float) -> str:
-    if p < 2e-16:
-        return "<2e-16"
-    return f"{p:.5f}" if p >= 1e-3 else f"{p:.6f}" if p >= 1e-4 else f"{p:.2e}"
 
 
 def _stars(p: float) -> str:

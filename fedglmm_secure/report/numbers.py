@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+from fedglmm_secure.estimate import digits as digits_of
+from fedglmm_secure.estimate.digits import decimals
 
 NONE = "–"
 """Stands where there is no number."""
-
-SMALLEST_P = 2e-16
-"""R's summary prints no smaller p-value."""
 
 
 def plain(text: str) -> str:
@@ -30,18 +30,7 @@ def number(value: float | None, digits: int = 5) -> str:
     """With ``digits`` decimals, or fewer for eight figures; in powers of ten where those say nothing."""
     if value is None or math.isnan(value):
         return NONE
-    if math.isinf(value):
-        return _signed("∞" if value > 0 else "-∞")
-    if value != 0.0 and not 0.5 * 10.0**-digits <= abs(value) < 1e7:
-        return _signed(f"{value:.3e}")
-    before = len(str(int(abs(value)))) if abs(value) >= 1.0 else 0
-    return _signed(f"{value:.{min(digits, 8 - before) if before else digits}f}")
-
-
-def decimals(values: Iterable[float | None], least: int = 5) -> int:
-    """Decimals for a column, such that its smallest entry other than 0 shows three figures: ``least`` to 9."""
-    sizes = [abs(value) for value in values if value is not None and math.isfinite(value) and value != 0.0]
-    return min(max(least, 2 - math.floor(math.log10(min(sizes)))), 9) if sizes else least
+    return _signed(digits_of.number(value, digits).replace("Inf", "∞"))
 
 
 def column(values: Sequence[float | None], least: int = 5) -> list[str]:
@@ -61,13 +50,9 @@ def ratio(value: float | None) -> str:
     return f"{value:.{3 if value < 10 else 2 if value < 100 else 1}f}"
 
 
-def p_value(p: float) -> str:
-    """As R's summary: <2e-16, 1.23e-05, 0.000123, 0.01234."""
-    if math.isnan(p):
-        return NONE
-    if p < SMALLEST_P:
-        return "<2e-16"
-    return f"{p:.5f}" if p >= 1e-3 else f"{p:.6f}" if p >= 1e-4 else _signed(f"{p:.2e}")
+def p_values(values: Sequence[float]) -> list[str]:
+    """A column of p-values as in R's summary."""
+    return [NONE if text == "NaN" else _signed(text) for text in digits_of.p_values(values)]
 
 
 def count(value: int) -> str:

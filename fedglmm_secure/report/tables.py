@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fedglmm_secure.estimate import FitResult
+from fedglmm_secure.estimate.digits import decimals
 from fedglmm_secure.estimate.result import PathPoint, RandomEffect
-from fedglmm_secure.report.numbers import column, count, decimals, interval, number, p_value, ratio
+from fedglmm_secure.report.numbers import column, count, interval, number, p_values, ratio
 from fedglmm_secure.report.reading import SiteReport
 from fedglmm_secure.report.words import RATIO
 
@@ -42,8 +43,9 @@ def fixed_effects(fit: FitResult) -> Table:
     header: Cells = ("Term", "Estimate", "Std. error", f"{letter} value", f"Pr(>|{letter}|)", "95% interval")
     if ratios:
         header += (RATIO.get(fit.model.family, "Ratio"), "95% interval")
+    p = p_values([e.p_value for e in effects])
     rows = tuple(
-        (e.name, estimates[i], errors[i], number(e.z, 3), p_value(e.p_value), interval(lower[i], upper[i]))
+        (e.name, estimates[i], errors[i], number(e.z, 3), p[i], interval(lower[i], upper[i]))
         + (ratios.get(e.name, ("", "")) if ratios else ())
         for i, e in enumerate(effects)
     )

@@ -109,7 +109,7 @@ def test_a_page_shows_what_the_result_holds(each: Rehearsal) -> None:
 
 def test_the_trials_page_has_lme4s_numbers(rehearsal: Callable[[str], Rehearsal]) -> None:
     page = Page(result_page(rehearsal("logistic").result))
-    row = ["rx[T.1_indomethacin]", "-0.76594", "0.26105", "-2.934", "0.00335", "-1.27759 to -0.25429"]
+    row = ["rx[T.1_indomethacin]", "-0.76594", "0.26105", "-2.934", "0.003345", "-1.27759 to -0.25429"]
     assert [*row, "0.465", "0.279 to 0.775"] in page.rows
     assert ["Intercept by site", "0.29400", "0.54222"] in [row[:3] for row in page.rows]
     forest = page.plots()[0]

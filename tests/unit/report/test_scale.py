@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedglmm_secure.report.numbers import NONE, column, number, p_value, power, ratio, short
+from fedglmm_secure.report.numbers import NONE, column, number, p_values, power, ratio, short
 from fedglmm_secure.report.plots.scale import ratio_label, ratio_ticks, shared_range
 
 ENDS = st.tuples(st.floats(-600, 600), st.floats(-600, 600)).map(lambda ends: (min(ends), max(ends)))
@@ -87,10 +87,9 @@ def test_a_number_keeps_its_value(value: float, digits: int) -> None:
         (ratio(35.2211), "35.22"),
         (ratio(None), "∞"),
         (ratio(1e-7), "1.00e−07"),
-        (p_value(0.003346), "0.00335"),
-        (p_value(0.000549), "0.000549"),
-        (p_value(1.2e-9), "1.20e−09"),
-        (p_value(0.0), "<2e-16"),
+        ("|".join(p_values([0.003346, 0.4053, 0.95448])), "0.00335|0.40530|0.95448"),
+        ("|".join(p_values([0.003346, 0.4053, 0.000591, 1.0])), "0.003346|0.405300|0.000591|1.000000"),
+        ("|".join(p_values([0.5, 0.25, 1.2e-9, 0.0])), "0.50|0.25|1.20e−09|<2e−16"),
         (power(-3), "10⁻³"),
         (power(0), "1"),
         (short("a" * 40 + "[T.level]", 20), "aaaaaaaaa…a[T.level]"),
