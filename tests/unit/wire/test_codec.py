@@ -181,6 +181,10 @@ def test_what_no_coordinator_sends(data):
         pb.SiteMessage(contribution=pb.Contribution(session_id=bytes(32), number=1, site="a")).SerializeToString(),
         pb.SiteMessage(ready=pb.Ready(site="a", session_id=b"short")).SerializeToString(),
         pb.SiteMessage(ready=pb.Ready(site="a", session_id=bytes(32), phase=99)).SerializeToString(),
+        # well-formed fields, of which a name is no UTF-8
+        pb.SiteMessage(ready=pb.Ready(site="name", session_id=bytes(32)))
+        .SerializeToString()
+        .replace(b"name", b"n\xff\xffe"),
         pb.SiteMessage(refusal=pb.Refusal(site="a", sentence="x" * 2001)).SerializeToString(),
         *(
             pb.SiteMessage(**{kind: {"session_id": bytes(32), "number": 1, "site": "a"}}).SerializeToString()
