@@ -71,10 +71,10 @@ def serve(
     if store is None and out is None:
         raise InputError("--store FILE.sqlite is missing: where the coordinator keeps what it must not lose; add it")
     take_all_files()
+    given, identity = shell.read_study(study), shell.read_identity(keys, passphrase_file)
     folder = out if out is not None else cast("Path", store).parent
     folder.mkdir(parents=True, exist_ok=True)
     say = shell.speaker(quiet=quiet)
-    given, identity = shell.read_study(study), shell.read_identity(keys, passphrase_file)
     shell.refuse_other_result(folder, given)
     with Store(store or folder / "store.sqlite", given) as held:
         service = Service(given, identity, held, folder, say)

@@ -175,6 +175,8 @@ def refuse_lost_log(folder: Path) -> None:
 
 def verify_log(path: Path, content: bytes) -> tuple[tuple[Line, ...], Head]:
     """The lines and the head of the log ``path``, whose ``content`` was read; RefusalError says which line is wrong."""
+    if path.name == HEAD:
+        raise InputError(f"{path}: is the signed end of an audit log, not the log; give the {LOG} beside it")
     try:
         copies = _read(path.with_name(HEAD).read_bytes(), path)
     except FileNotFoundError:

@@ -182,8 +182,11 @@ SET_COORDINATOR = "fedglmm study set-coordinator {} keys/coordinator/public.toml
 REHEARSE_STUDY = "fedglmm rehearse {} --site a=a.csv --site b=b.csv --site c=c.csv --out run --transport memory"
 SERVE = "fedglmm-coordinator serve {} --keys keys/coordinator --listen 127.0.0.1:0 --out out --timeout 0"
 JOIN_STUDY = "fedglmm-site join {} --data a.csv --keys keys/a --coordinator 127.0.0.1:9 --timeout 0 --out own"
-WITH_STUDY = (CHECK, ADD_SITE, SET_COORDINATOR, REHEARSE_STUDY, SERVE, JOIN_STUDY)
-STUDY_IDS = ["check", "add-site", "set-coordinator", "rehearse", "serve", "join"]
+SITE_CHECK = "fedglmm-site check {} --data a.csv --site a"
+APPROVE = "fedglmm-site approve {} --keys keys/a"
+DEAL = "fedglmm paillier deal {} --out shares"
+WITH_STUDY = (CHECK, ADD_SITE, SET_COORDINATOR, REHEARSE_STUDY, SERVE, JOIN_STUDY, SITE_CHECK, APPROVE, DEAL)
+STUDY_IDS = ["check", "add-site", "set-coordinator", "rehearse", "serve", "join", "site check", "approve", "deal"]
 
 MANY = ", ".join(f'"s{i}"' for i in range(100_000))
 BAD_STUDIES: dict[str, tuple[bytes | None, str]] = {
@@ -217,6 +220,7 @@ def test_a_bad_study(home: Path, run: Run, command: str, case: str) -> None:
     assert (home / "s.toml").exists() == (content is not None)
     if content is not None:
         assert (home / "s.toml").read_bytes() == content, "a file that is refused stays as it was"
+    assert not any((home / folder).exists() for folder in ("out", "own", "run", "shares")), "nothing is begun"
 
 
 @pytest.mark.parametrize("command", [CHECK, ADD_SITE, SET_COORDINATOR], ids=STUDY_IDS[:3])

@@ -66,6 +66,11 @@ def test_a_whole_log_is_found_whole_and_says_what_happened(log):
     assert datetime.fromisoformat(lines[0].time).tzinfo == UTC
 
 
+def test_the_head_is_not_taken_for_a_damaged_log(log):
+    with pytest.raises(InputError, match=r"is the signed end of an audit log.*give the audit\.log beside it"):
+        verify(log.with_name(HEAD))
+
+
 def test_the_chain_is_that_of_sha256sum_over_lines(log):
     raw = log.read_bytes().splitlines(keepends=True)
     for before, line in itertools.pairwise(raw):
