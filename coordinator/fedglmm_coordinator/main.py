@@ -41,20 +41,27 @@ def serve(
     ] = None,
     passphrase_file: shell.PassphraseFile = None,
     timeout: Annotated[
-        float, typer.Option(min=0.0, max=shell.LONGEST, help="Seconds without progress before it gives up.")
+        float,
+        typer.Option(
+            min=0.0, max=shell.LONGEST, metavar="SECONDS", help="Seconds without progress before it gives up."
+        ),
     ] = 3600.0,
     patience: Annotated[
         float,
         typer.Option(
             min=1.0,
             max=shell.LONGEST,
+            metavar="SECONDS",
             help="Seconds a sum waits for a site before it goes on without it, where the study allows.",
         ),
     ] = 60.0,
     linger: Annotated[
         float,
         typer.Option(
-            min=0.0, max=shell.LONGEST, help="Seconds at the end for sites that have not said that the result arrived."
+            min=0.0,
+            max=shell.LONGEST,
+            metavar="SECONDS",
+            help="Seconds at the end for sites that have not said that the result arrived.",
         ),
     ] = LINGER_SECONDS,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
@@ -66,7 +73,10 @@ def serve(
     stopped by Ctrl-C, a crash or a power cut, the same command goes on at the last complete sum. A store holds one fit:
     once that is done, the same command gives its result again, and another fit needs another --store.
 
-    Example: fedglmm-coordinator serve study.toml --keys keys --listen 0.0.0.0:7443 --store run1/fit.sqlite
+    \b
+    Example:
+      fedglmm-coordinator serve study.toml --keys keys --listen 0.0.0.0:7443 \\
+        --store run1/fit.sqlite
     """
     if store is None and out is None:
         raise InputError("--store FILE.sqlite is missing: where the coordinator keeps what it must not lose; add it")

@@ -26,7 +26,9 @@ def compare(
     Between hospitals the two fits are two studies over the same patients, which each site's steward has to allow
     (repeated_studies in the site's policy).
 
-    Example: fedglmm compare run-without-age run-with-age
+    \b
+    Example:
+      fedglmm compare run-without-age run-with-age
     """
     print(table(compare_results(_result(first), _result(second))))
 

@@ -31,7 +31,9 @@ def new(
     private keys are encrypted, and every program that uses them asks for it, or reads --passphrase-file or the
     environment variable FEDGLMM_PASSPHRASE.
 
-    Example: fedglmm keys new ~/fedglmm-keys --passphrase
+    \b
+    Example:
+      fedglmm keys new ~/fedglmm-keys --passphrase
     """
     protected = passphrase or passphrase_file is not None
     shell.write_identity(folder, identity.generate(shell.new_passphrase(passphrase_file) if protected else None))

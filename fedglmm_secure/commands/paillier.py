@@ -37,7 +37,9 @@ def deal(
     encryption.key opens. More than half of the sites together can decrypt; fewer learn nothing. The key itself is not
     kept.
 
-    Example: fedglmm paillier deal study.toml --out dealt
+    \b
+    Example:
+      fedglmm paillier deal study.toml --out dealt
     """
     given = _complete_study(study)
     if out.exists():

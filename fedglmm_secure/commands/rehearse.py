@@ -56,7 +56,10 @@ def rehearse(
     With --transport memory --weather SEED, messages are lost, delayed, doubled, damaged and replayed and sites are
     killed and started again, the same for the same SEED; the answer is compared with that of an undisturbed fit.
 
-    Example: fedglmm rehearse study.toml --site north=north.csv --site south=south.csv --site west=west.csv --out run1
+    \b
+    Example:
+      fedglmm rehearse study.toml --site north=north.csv \\
+        --site south=south.csv --site west=west.csv --out run1
     """
     given, tables = shell.read_study(study), _tables(site)
     check_tables(given, tables)

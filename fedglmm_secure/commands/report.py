@@ -17,7 +17,9 @@ def report(
     ],
     debug: shell.Debug = False,
 ) -> None:
-    """Write a result as a page for people: DIR/report.html from DIR/result.json.
+    """Write a result as a page for people.
+
+    DIR/report.html is made from DIR/result.json.
 
     The page holds the model, the estimates with a forest plot, how the fit converged and how the sums were protected.
     It is one file without scripts that asks nothing of any network: read it in a browser, print it, send it on.
@@ -25,7 +27,9 @@ def report(
     In the folder that a site keeps, DIR/site-report.html shows the conditional modes of the site's own groups, from
     DIR/report.json. That page is for the site alone.
 
-    Example: fedglmm report run1
+    \b
+    Example:
+      fedglmm report run1
     """
     from fedglmm_secure.report import read_result, read_site_report, result_page, site_page  # noqa: PLC0415  matplotlib
 

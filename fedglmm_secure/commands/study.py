@@ -14,7 +14,7 @@ from fedglmm_secure.study import Study, edit, parse_table
 from fedglmm_secure.study.disclosure import parameters as parameters_of
 from fedglmm_secure.study.draft import Request
 from fedglmm_secure.study.draft import draft as make_draft
-from fedglmm_secure.study.proposal import parse_type
+from fedglmm_secure.study.proposal import TYPES, parse_type
 from fedglmm_secure.wire import identity
 
 app = shell.make_app("Write a study file, and look at it before anyone approves it.")
@@ -36,9 +36,6 @@ class Family(StrEnum):
     GAUSSIAN = "gaussian"
 
 
-Column = Annotated[str | None, typer.Option(metavar="COLUMN")]
-
-
 @app.command()
 def draft(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="One site's own table, .csv or .parquet.")],
@@ -46,11 +43,16 @@ def draft(
     family: Annotated[Family | None, typer.Option(help="Of the outcome; else what its values suggest.")] = None,
     study_id: Annotated[str, typer.Option("--id", help="What the study is called.")] = "study",
     kind: Annotated[
-        list[str] | None, typer.Option("--type", metavar="NAME=TYPE", help="A variable's type, if it is guessed wrong.")
+        list[str] | None,
+        typer.Option(
+            "--type",
+            metavar="NAME=TYPE",
+            help=f"A variable's type, if it is guessed wrong: {', '.join(TYPES)}; once for each variable.",
+        ),
     ] = None,
-    offset: Column = None,
-    weights: Column = None,
-    trials: Column = None,
+    offset: Annotated[str | None, typer.Option(metavar="COLUMN", help="Added to the linear predictor.")] = None,
+    weights: Annotated[str | None, typer.Option(metavar="COLUMN", help="Prior weights, as lme4's.")] = None,
+    trials: Annotated[str | None, typer.Option(metavar="COLUMN", help="What binomial counts are out of.")] = None,
     debug: shell.Debug = False,
 ) -> None:
     """Print a first study file, made from one site's own table. Nothing is sent.
@@ -59,7 +61,10 @@ def draft(
     no patient's value is in them; levels are this site's, to which others must be added. What only you should know is
     noted on stderr.
 
-    Example: fedglmm study draft patients.csv --formula "outcome ~ age + rx + (1 | site)" > study.toml
+    \b
+    Example:
+      fedglmm study draft patients.csv \\
+        --formula "outcome ~ age + rx + (1 | site)" > study.toml
     """
     types = dict(parse_type(option) for option in kind or ())
     request = Request(formula, family, study_id, types, offset=offset, weights=weights, trials=trials)
@@ -77,9 +82,13 @@ def add_site(
     replace: Annotated[bool, typer.Option("--replace", help="Change the keys of a site that is there.")] = False,
     debug: shell.Debug = False,
 ) -> None:
-    """Write a site's keys into the study's roster; comments and order of the file stay.
+    """Write a site's keys into the study's roster.
 
-    Example: fedglmm study add-site study.toml north keys/north/public.toml
+    Comments and order of the file stay.
+
+    \b
+    Example:
+      fedglmm study add-site study.toml north keys/north/public.toml
     """
     text = shell.read_text(study, "a study file")
     shell.replace_text(study, edit.add_site(text, str(study), name, _public(public), replace=replace))
@@ -93,9 +102,13 @@ def set_coordinator(
     replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of another coordinator.")] = False,
     debug: shell.Debug = False,
 ) -> None:
-    """Write the coordinator's certificate into the study; comments and order of the file stay.
+    """Write the coordinator's certificate into the study.
 
-    Example: fedglmm study set-coordinator study.toml keys/coordinator/public.toml
+    Comments and order of the file stay.
+
+    \b
+    Example:
+      fedglmm study set-coordinator study.toml keys/coordinator/public.toml
     """
     text = shell.read_text(study, "a study file")
     shell.replace_text(study, edit.set_coordinator(text, str(study), _public(public), replace=replace))
@@ -104,11 +117,15 @@ def set_coordinator(
 
 @app.command()
 def check(study: StudyFile, debug: shell.Debug = False) -> None:
-    """Validate a study file; print its digest, its model's columns, its sites and its terms.
+    """Validate a study file and show what it says.
+
+    Prints its digest, its model's columns, its sites and its terms.
 
     Two files with the same digest are the same study: comments, order and white space do not count.
 
-    Example: fedglmm study check examples/indomethacin/study.toml
+    \b
+    Example:
+      fedglmm study check examples/indomethacin/study.toml
     """
     print(description(shell.read_study(study)))
 

@@ -19,7 +19,9 @@ SHORTEST = 12
 
 PassphraseFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help=f"File with the keys' passphrase; else {VARIABLE}, else you are asked."),
+    typer.Option(
+        metavar="FILE", help=f"File with the keys' passphrase; else {FILE_VARIABLE} or {VARIABLE}, else you are asked."
+    ),
 ]
 
 

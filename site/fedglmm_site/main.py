@@ -70,13 +70,15 @@ def check(
     machine: Annotated[bool, typer.Option("--json", help="The same as JSON, for programs.")] = False,
     debug: shell.Debug = False,
 ) -> None:
-    """Show what joining a study would mean: its terms, every check, and exactly what would leave.
+    """Show what joining a study would mean.
 
-    Uses no network and writes nothing. Ends with 0 if `join` would be allowed once the study is approved; else with the
-    sentence and the exit code that `join` would end with. With --keys, the roster and the register of earlier studies
-    are looked at too.
+    Its terms, each column and check, and exactly what would leave. Uses no network and writes nothing. Ends with 0 if
+    `join` would be allowed once the study is approved; else with the sentence and the exit code that `join` would end
+    with. With --keys, the roster and the register of earlier studies are looked at too.
 
-    Example: fedglmm-site check study.toml --data patients.csv --keys keys
+    \b
+    Example:
+      fedglmm-site check study.toml --data patients.csv --keys keys
     """
     given, own_policy = shell.read_study(study), read_policy(policy)
     identity = None if keys is None else (keys, shell.read_identity(keys, passphrase_file))
@@ -101,13 +103,15 @@ def approve(
     passphrase_file: shell.PassphraseFile = None,
     debug: shell.Debug = False,
 ) -> None:
-    """Sign a study's digest for this site: `join` takes part in nothing else.
+    """Sign a study's digest for this site.
 
-    The approval is a file beside the study, STUDY.NAME.approval.toml, with the signature and a copy of the study as it
-    was approved. Any later change of the study, but for comments and layout, asks for a new one. A study outside the
-    policy is not signed; look at it with `check` first.
+    `join` takes part in nothing else. The approval is a file beside the study, STUDY.NAME.approval.toml, with the
+    signature and a copy of the study as it was approved. Any later change of the study, but for comments and layout,
+    asks for a new one. A study outside the policy is not signed; look at it with `check` first.
 
-    Example: fedglmm-site approve study.toml --keys keys --policy policy.toml
+    \b
+    Example:
+      fedglmm-site approve study.toml --keys keys --policy policy.toml
     """
     given, own_policy = shell.read_study(study), read_policy(policy)
     identity = shell.read_identity(keys, passphrase_file)
@@ -141,18 +145,24 @@ def join(
     ] = None,
     passphrase_file: shell.PassphraseFile = None,
     timeout: Annotated[
-        float, typer.Option(min=0.0, max=shell.LONGEST, help="Seconds without the coordinator before it gives up.")
+        float,
+        typer.Option(
+            min=0.0, max=shell.LONGEST, metavar="SECONDS", help="Seconds without the coordinator before it gives up."
+        ),
     ] = 3600.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No output but errors.")] = False,
     debug: shell.Debug = False,
 ) -> None:
-    """Join a study's fit and answer its questions until the result is there.
+    """Join a study's fit, until its result is there.
 
     Everything is checked before the first byte leaves: the study, its approval, the policy, the keys, the table, and
     the register of earlier studies (register.jsonl, kept with the keys). The connection goes out from here; no port
     is opened. Every message in and out stands in DIR/audit.log.
 
-    Example: fedglmm-site join study.toml --data patients.csv --keys keys --coordinator fit.example.org:7443
+    \b
+    Example:
+      fedglmm-site join study.toml --data patients.csv --keys keys \\
+        --coordinator fit.example.org:7443
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     say = shell.speaker(quiet=quiet)
@@ -204,12 +214,16 @@ def verify(
     ] = None,
     debug: shell.Debug = False,
 ) -> None:
-    """Check an audit log: that no line was changed, deleted, inserted, moved or cut off.
+    """Check that an audit log is whole.
+
+    That is, that no line was changed, deleted, inserted, moved or cut off.
 
     Each line holds the SHA-256 of the line before it; audit.head holds the signed end. Ends with 0 for a whole log,
     3 for one that was changed (the sentence names the line), 2 if the file cannot be read.
 
-    Example: fedglmm-site verify-log fedglmm-site/audit.log --keys keys
+    \b
+    Example:
+      fedglmm-site verify-log fedglmm-site/audit.log --keys keys
     """
     lines, head = verify_log(file, shell.read_bytes(file, "an audit log"))
     public = base64.b64encode(head.public_key).decode()

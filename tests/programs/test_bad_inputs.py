@@ -378,8 +378,9 @@ def commands(app: typer.Typer) -> list[tuple[str, Any]]:
 @pytest.mark.parametrize("program", APPS)
 def test_the_example_in_each_commands_help_is_a_call_of_it(program: str) -> None:
     for words, command in commands(APPS[program]):
-        (example,) = re.findall(r"Example: (.*?)(?: > \S+)?$", " ".join(command.help.split()))
-        called, arguments = f"{program}{words}", shlex.split(example)
+        (example,) = re.findall(r"\n\x08\nExample:\n  (.*?)(?: > \S+)?$", command.help, re.DOTALL)
+        assert all(len(line) < 78 for line in example.splitlines()), "whole in a terminal of 80 columns"
+        called, arguments = f"{program}{words}", shlex.split(example.replace("\\\n", ""))
         assert example.startswith(f"{called} "), called
         command.make_context(called, arguments[len(called.split()) :])
 
