@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fedglmm_secure.report.numbers import amount, number, short
 from fedglmm_secure.report.plots.canvas import BLUE, GREY, INK, Plot, plotted, rows_axis
@@ -13,6 +14,8 @@ from fedglmm_secure.report.reading import GroupModes, SiteReport
 NORMAL_95 = 1.959964
 LABELLED = 60
 """Groups whose names can be read beside their intervals."""
+TICKS = 8
+"""Steps of the axes together: the labels of small modes, such as -0.003, are long."""
 DRAWN = 2000
 """Groups beyond which the marks are drawn as pixels: as shapes they would make a page of many megabytes."""
 
@@ -34,7 +37,7 @@ def caterpillar(report: SiteReport) -> Plot | None:
             panels[0].set_yticks([])
             panels[0].set_ylabel(f"{amount(len(groups), 'group')}, largest first")
         for axes, term in zip(panels, report.terms, strict=True):
-            _panel(axes, groups, term)
+            _panel(axes, groups, term, TICKS // len(panels))
 
     ends = [groups[0], groups[-1]]
     alt = (
@@ -49,7 +52,7 @@ def caterpillar(report: SiteReport) -> Plot | None:
     return plotted(draw, 0.8 + (0.19 * len(groups) if labelled else 8.0), alt, caption)
 
 
-def _panel(axes: Axes, groups: list[GroupModes], term: str) -> None:
+def _panel(axes: Axes, groups: list[GroupModes], term: str, steps: int) -> None:
     modes = [within(group.mode[term]) for group in groups]
     reach = [NORMAL_95 * within(group.std_dev[term]) for group in groups]
     rows, pixels = range(len(groups)), len(groups) > DRAWN
@@ -65,5 +68,6 @@ def _panel(axes: Axes, groups: list[GroupModes], term: str) -> None:
     size = 4.5 if len(groups) <= LABELLED else 2
     axes.plot(modes, rows, marker="o", markersize=size, color=BLUE, linestyle="none", rasterized=pixels)
     axes.set_title(short(term, 30))
+    axes.xaxis.set_major_locator(MaxNLocator(steps, steps=[1, 2, 5, 10]))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

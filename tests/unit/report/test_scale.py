@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from fedglmm_secure.report.numbers import NONE, column, number, p_values, power, ratio, short
+from fedglmm_secure.report.plots import canvas, caterpillar
 from fedglmm_secure.report.plots.scale import ratio_label, ratio_ticks, shared_range
+from fedglmm_secure.report.reading import GroupModes
 
 ENDS = st.tuples(st.floats(-600, 600), st.floats(-600, 600)).map(lambda ends: (min(ends), max(ends)))
 
@@ -101,3 +105,25 @@ def test_numbers_look_as_in_rs_summary(shown: str, text: str) -> None:
 
 def test_a_column_has_the_decimals_that_its_smallest_number_needs() -> None:
     assert column([0.25, None, 0.00074]) == ["0.250000", "–", "0.000740"]
+
+
+@pytest.mark.parametrize("panels", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [1.4e-3, 0.31, 27.0])
+def test_the_labels_of_small_panels_stand_apart(panels: int, size: float) -> None:
+    groups = [GroupModes(group=f"g{i}", rows=9, mode={"x": size * i}, std_dev={"x": 2 * size}) for i in (-1, 0, 1)]
+    ends: list[list[tuple[float, float]]] = []
+
+    def draw(figure: Figure) -> None:
+        several = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+        for axes in several:
+            caterpillar._panel(axes, groups, "x", caterpillar.TICKS // panels)
+        figure.draw_without_rendering()
+        for axes in several:
+            low, high = axes.get_xlim()
+            shown = [tick for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+            ends.append([tuple(tick.label1.get_window_extent().intervalx) for tick in shown])
+
+    canvas.plotted(draw, 2.0, "", "")
+    assert all(len(labels) >= 2 for labels in ends)
+    in_order = sorted(pair for labels in ends for pair in labels)
+    assert all(before[1] + 3.0 < after[0] for before, after in itertools.pairwise(in_order))
