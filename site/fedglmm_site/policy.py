@@ -95,7 +95,10 @@ def read_policy(path: Path | None) -> Policy:
         return Policy()
     text = shell.read_text(path, "a policy file")
     try:
-        return Policy.model_validate(tomllib.loads(text))
+        given = tomllib.loads(text)
+        if not given:  # what a full disk leaves of a file must not pass for a site without rules of its own
+            raise InputError(f"{path}: holds no rule; write the site's rules into it, or leave out --policy")
+        return Policy.model_validate(given)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{path}: is not valid TOML: {error}; correct that line") from None
     except ValidationError as error:

@@ -254,6 +254,31 @@ def test_bad_keys(home: Path, run: Run, party: str, case: str) -> None:
     assert (code, sentence in said) == (2, True), said
 
 
+BAD_POLICIES: dict[str, tuple[bytes | None, str]] = {
+    "missing": (None, "p.toml: cannot be read as a policy"),
+    "0 bytes": (b"", "p.toml: holds no rule"),
+    "truncated": (b"minimum_si", "p.toml: "),
+    "not text": (bytes(range(256)), "p.toml: is not UTF-8 text"),
+    "UTF-16": ("minimum_sites = 3\n".encode("utf-16"), "p.toml: is not UTF-8 text"),
+    "duplicate key": (b"minimum_sites = 3\nminimum_sites = 2\n", "p.toml: "),
+    "unknown key": (b"minimum_site = 3\n", "p.toml: unknown key 'minimum_site'"),
+    "wrong type": (b'minimum_sites = "three"\n', "p.toml: minimum_sites"),
+    "another file": (STUDY.encode(), "p.toml: unknown key"),
+}
+
+
+@pytest.mark.parametrize("command", [SITE_CHECK, APPROVE, JOIN_STUDY], ids=["site check", "approve", "join"])
+@pytest.mark.parametrize("case", BAD_POLICIES)
+def test_a_bad_policy(home: Path, run: Run, command: str, case: str) -> None:
+    content, sentence = BAD_POLICIES[case]
+    if content is not None:
+        (home / "p.toml").write_bytes(content)
+    code, said = run(command.format("study.toml") + " --policy p.toml")
+    one_sentence(said, "fedglmm-site")
+    assert (code, sentence in said) == (2, True), said
+    assert not (home / "own").exists()
+
+
 BAD_PUBLIC: dict[str, bytes | None] = {
     "missing": None,
     "0 bytes": b"",

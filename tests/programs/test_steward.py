@@ -450,6 +450,6 @@ def test_help_has_an_example_for_each_command(deploy, command, steward):
     shown = steward(*command or ("--help",), *("--help",) * bool(command))
     assert shown.code == 0
     if command:
-        assert f"Example: fedglmm-site {command[0]} " in shown.stdout
+        assert f"Example:\n    fedglmm-site {command[0]} " in shown.stdout
     else:
         assert all(name in shown.stdout for name in ("check", "approve", "join", "verify-log"))
