@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 import signal
 import sys
 import time
@@ -12,15 +13,19 @@ from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from evaluation.robustness.programs import start
+from fedglmm_secure.securesum.paillier import LEGACY_BITS
+from fedglmm_secure.shell import SHARE, write_share
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.approval import approval_path, approve
 from fedglmm_secure.wire.identity import PRIVATE_FILES, Identity
+from fedglmm_secure.wire.key_share import Dealing, deal_key, share_file
 from fedglmm_site.main import main as site_main
 from tests.programs.lines import Line
 
@@ -153,19 +158,24 @@ class Deployment:
     programs: list[Program] = field(default_factory=list)
 
     @classmethod
-    def make(cls, folder: Path, **changes: object) -> Deployment:
+    def make(cls, folder: Path, *, dealt: bool = False, **changes: object) -> Deployment:
+        """``dealt``: with a Paillier key, of which each site has its share."""
         identities = {name: identity.generate() for name in (*SITES, "coordinator")}
         study = draft_study(**changes).replaced(
             identities={name: (identities[name].public_key, identities[name].certificate) for name in SITES},
+            encryption_keys={name: identities[name].encryption_key or "" for name in SITES} if dealt else None,
             coordinator_certificate=identities["coordinator"].certificate,
         )
-        made = cls(folder, study, identities)
+        dealing = deal_key(study, LEGACY_BITS, secrets.token_bytes) if dealt else Dealing(study, 0, {})
+        made = cls(folder, dealing.study, identities)
         for name, own in identities.items():
             write_keys(made.keys(name), own)
+        for name, share in dealing.shares.items():
+            write_share(made.keys(name) / SHARE, share_file(made.study, name, share))
         table = pd.read_csv(DATA / "indo_rct.csv")
         for name in SITES:
             table[table["site"] == name].to_csv(made.table(name), index=False)
-        (folder / "study.toml").write_text(study.to_toml())
+        (folder / "study.toml").write_text(made.study.to_toml())
         return made
 
     def keys(self, name: str) -> Path:
@@ -241,7 +251,7 @@ def address_of(coordinator: Program) -> str:
 def deploy(tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
     made: list[Deployment] = []
 
-    def make(**changes: object) -> Deployment:
+    def make(**changes: Any) -> Deployment:
         made.append(Deployment.make(tmp_path, **changes))
         return made[-1]
 
