@@ -81,7 +81,7 @@ def test_a_roster_that_is_too_small_for_the_site(policy, study):
 def test_plain_needs_the_sites_consent(policy, study):
     plain = terms_of(study.replaced(protocol="plain"))
     with pytest.raises(RefusalError, match="allow_plain = true"):
-        policy("").for_sums().check(plain)
+        policy("allow_plain = false").for_sums().check(plain)
     policy("allow_plain = true").for_sums().check(plain)
 
 
@@ -138,6 +138,7 @@ def test_disclosure_limits_can_only_be_tightened(policy, study, text, key, expec
         ("maximum_sums = 0", "maximum_sums must be a whole number of at least 1"),
         ("maximum_studies = -1", "maximum_studies must be a whole number of at least 1"),
         ('repeated_studies = "yes"', 'repeated_studies must be "refuse" or "allow", not \'yes\''),
+        ("", "holds no rule; write the site's rules into it"),
         ("=", "is not valid TOML: "),
         ("[a]\nb = 1", "unknown key 'a'"),
     ],
