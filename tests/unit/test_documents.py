@@ -61,10 +61,11 @@ def functions(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(("title", "table"), [("### Site", states.SITE), ("### Coordinator", states.COORDINATOR)])
-def test_state_tables_are_those_of_the_code(title: str, table: dict) -> None:
+def test_state_diagrams_are_the_tables_of_the_code(title: str, table: dict) -> None:
     section = PROTOCOL.partition(f"\n{title}\n")[2].partition("\n#")[0]
-    rows = re.findall(r"^\| ([A-Z_]+) \| ([A-Z_]+) \| ([A-Z_]+) \|$", section, re.MULTILINE)
-    assert rows == [(state.name, event.name, then.name) for (state, event), then in table.items()]
+    drawn = section.partition("```mermaid\nstateDiagram-v2\n")[2].partition("```")[0].splitlines()
+    arrows = [f"    {state.name} --> {then.name}: {event.name}" for (state, event), then in table.items()]
+    assert drawn == [f"    [*] --> {next(iter(table))[0].name}", *arrows]
     for state in {state for state, _ in table}:
         assert f"{state.name}: {state.value}" in " ".join(section.split())
 
