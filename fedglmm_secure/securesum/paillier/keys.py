@@ -112,7 +112,6 @@ def deal(
     """
     if bits not in (BITS, LEGACY_BITS) and not small_for_tests:
         raise InputError(f"a Paillier key has {BITS} bits, or {LEGACY_BITS} as a legacy option, not {bits}")
-    _check_threshold(sites, threshold)
     public, private = phe.generate_paillier_keypair(n_length=bits)
     return PublicKey(public.n), share(private.p, private.q, sites, threshold, randomness)
 

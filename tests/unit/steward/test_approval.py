@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import string
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from fedglmm_secure.errors import InputError, RefusalError
 from fedglmm_secure.study.changes import changes
@@ -129,6 +130,12 @@ def test_changes_are_those_of_the_digest(study, changed):
 def test_what_is_no_approval(text):
     with pytest.raises(InputError, match="file: is not a study's approval"):
         parse_approval(text, "file")
+
+
+@pytest.mark.parametrize("field", ["site", "date", "digest", "public_key", "signature", "study"])
+def test_an_approval_whose_fields_are_no_text_is_refused(approval, field):
+    with pytest.raises(InputError, match="is not a study's approval"):
+        parse_approval(tomli_w.dumps(asdict(approval) | {field: 7}), "file")
 
 
 def test_an_approval_of_another_format_is_refused(approval):

@@ -41,6 +41,10 @@ def damaged(**changes: object) -> bytes:
     return json.dumps(fields).encode() + b"\n"
 
 
+def damaged_request(**changes: object) -> bytes:
+    return damaged(received=json.loads(journal_line(RECORDS[1]))["received"] | changes)
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -53,7 +57,9 @@ def damaged(**changes: object) -> bytes:
         damaged(received={}),
         damaged(received={"offer": "AAAA"}),
         damaged(received={"relay": "AAAA"}),
-        damaged(received=json.loads(journal_line(RECORDS[1]))["received"] | {"sum": 0}),
+        damaged_request(sum=0),
+        damaged_request(sum=True),
+        damaged_request(participants=["a", "\ud800"]),
         damaged(made=["AAAA"]),
         damaged(made=7),
         damaged(made=[base64.b64encode(encode_site(OFFER.hellos[0])).decode()]),
