@@ -91,9 +91,9 @@ class Register:
 
         Else in words what was compared.
         """
-        if not self._path.exists():
+        runs = _parse(self._path.read_bytes(), self._path)[0] if self._path.exists() else []
+        if not runs:  # the file may be there: a run that is refused or killed makes it, and writes nothing
             return "no earlier study"
-        runs, _ = _parse(self._path.read_bytes(), self._path)
         return _check(runs, candidate, policy, self._key())
 
     @contextmanager
@@ -102,11 +102,11 @@ class Register:
 
         Raises RefusalError as ``check`` does, before anything is written.
         """
-        key = self._key(make=not self._path.exists())
-        run = _start(candidate, key, now)
         with _locked(self._path) as file:
             runs, whole = _parse(file.read(), self._path)
+            key = self._key(make=not runs)  # one program at a time: two keys would not know each other's rows
             _check(runs, candidate, policy, key)
+            run = _start(candidate, key, now)
             file.truncate(whole)  # a line that a crash cut off belongs to a run that never started
             append(file, _line(_fields(run)))
         sync_folder(self._path.parent)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import numpy as np
@@ -67,6 +69,43 @@ def test_files_are_the_owners_alone_and_hold_no_value_of_the_table(register, tmp
     assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {REGISTER: 0o600, KEY: 0o600}
     assert "indomethacin" not in text.replace(study.study.id, "")
     assert [json.loads(line)["event"] for line in text.splitlines()] == ["start", "end"]
+
+
+def test_two_first_runs_at_once_have_one_key(tmp_path, study, other, table, monkeypatch):
+    """Rows hashed with a key that was replaced are never known again, and the second study would be let in."""
+    drawing, others, drawn = threading.Event(), threading.Event(), []
+
+    def slow(size):
+        drawn.append(bytes([len(drawn)]) * size)
+        drawing.set()
+        others.wait(1.0)  # time in which another program must not draw a key too
+        return drawn[-1]
+
+    monkeypatch.setattr("fedglmm_site.register.secrets.token_bytes", slow)
+
+    def first():
+        run(Register(tmp_path), study, table)
+
+    def second():
+        drawing.wait()
+        try:
+            with pytest.raises(RefusalError, match="1 row differs"):
+                run(Register(tmp_path), other, table.iloc[1:])
+        finally:
+            others.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(first), pool.submit(second)]:
+            future.result()
+    assert (tmp_path / KEY).read_bytes() == drawn[0]
+    assert len(drawn) == 1
+
+
+def test_a_run_that_was_killed_before_it_had_a_key_is_in_nobodys_way(register, tmp_path, study, table):
+    (tmp_path / REGISTER).touch()
+    assert register.check(candidate(study, table), DEFAULT) == "no earlier study"
+    run(register, study, table)
+    assert register.check(candidate(study, table), DEFAULT) == "1 earlier run of studies, 1 over this table"
 
 
 def test_hashes_depend_on_the_secret(table):
