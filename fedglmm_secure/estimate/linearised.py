@@ -68,7 +68,7 @@ def fixed_point(objective: Objective, start: Start, asked: Asked, trace: Trace) 
             acceleration.forget()
         theta = trial
         course.add(theta, here, decrement)
-        if course.converged(asked.tolerance):
+        if course.converged(asked.tolerance, shortened=halved > 0):
             return Maximum(objective, theta, here, here)
         if course.runs_away():
             raise separation(objective, course.moves[-1])
@@ -125,10 +125,10 @@ class Course:
         """Whether this is further from the end than the last accepted round was."""
         return bool(self.decrements) and decrement > WORSE * self.decrements[-1]
 
-    def converged(self, tolerance: float) -> bool:
-        """Whether the step is as short as it will be."""
+    def converged(self, tolerance: float, *, shortened: bool) -> bool:
+        """Whether the step is as short as it will be. After a ``shortened`` one it could still become much shorter."""
         last = self.decrements[-1]
-        stalled = len(self.decrements) > 1 and last > 0.5 * self.decrements[-2]
+        stalled = not shortened and len(self.decrements) > 1 and last > 0.5 * self.decrements[-2]
         return last <= DISTANCE_TOLERANCE**2 / 2.0 or (last <= tolerance and stalled)
 
     def runs_away(self) -> bool:

@@ -94,4 +94,12 @@ def test_rounds_end_where_rounding_keeps_them() -> None:
     rounds = Course(1)
     for decrement, expected in ((1e-3, False), (1e-11, False), (9e-12, True), (1e-17, True)):
         rounds.decrements.append(decrement)
-        assert rounds.converged(1e-10) is expected
+        assert rounds.converged(1e-10, shortened=False) is expected
+
+
+def test_a_shortened_step_is_no_sign_of_rounding() -> None:
+    rounds = Course(1)
+    rounds.decrements += [9e-11, 7e-11]
+    assert not rounds.converged(1e-10, shortened=True)
+    rounds.decrements.append(1e-17)
+    assert rounds.converged(1e-10, shortened=True)
