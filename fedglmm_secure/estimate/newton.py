@@ -163,12 +163,24 @@ def _moving_columns(objective: Objective, move: Vector) -> list[str]:
     moved = np.abs(move)[: len(columns)]
     others = np.where([column == intercept for column in columns], 0.0, moved)
     if others.max() < FOLLOWING * moved.max():
-        raise FitError("the outcome is the same in every row, or nearly: there is nothing to estimate")
+        raise FitError(_only_the_intercept(objective.layout))
     return [
         objective.layout.columns[column]
         for column, far in zip(columns, others > MOVING * others.max(), strict=True)
         if far
     ]
+
+
+def _only_the_intercept(layout: Layout) -> str:
+    """What it means that the intercept runs away alone; uncorrelated slopes far from 0 can look like it."""
+    slopes = ", ".join(term for term in layout.terms if term != "Intercept")
+    if not slopes:
+        return "the outcome is the same in every row, or nearly: there is nothing to estimate"
+    return (
+        "the intercept grows without limit and no other column's estimate does: either the outcome is the same in every "
+        f"row, or nearly, or the variable of a random slope ({slopes}) lies far from 0; subtract its mean from it, or let "
+        "intercepts and slopes correlate, as in (1 + x | g)"
+    )
 
 
 def _story(rows: list[TraceRow]) -> str:

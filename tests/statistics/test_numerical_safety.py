@@ -173,6 +173,14 @@ def test_an_outcome_that_never_occurs_ends_in_a_sentence(method: str) -> None:
         fit(study("y ~ x1 + (1 | g)", method=method), frame)
 
 
+def test_an_intercept_that_runs_away_beside_random_slopes_has_two_explanations() -> None:
+    """The estimates alone do not tell an outcome that never occurs from slopes of a variable far from 0."""
+    frame = data()
+    frame["y"] = 0
+    with pytest.raises(FitError, match=r"the same in every row, or nearly, or the variable of a random slope \(x1\)"):
+        fit(study("y ~ x1 + (1 | g) + (0 + x1 | g)"), frame)
+
+
 def test_separation_by_a_rare_level_blames_it_alone() -> None:
     """In standardised columns the intercept has to follow; in the table's it does not move."""
     frame = data()
