@@ -177,9 +177,9 @@ def _only_the_intercept(layout: Layout) -> str:
     if not slopes:
         return "the outcome is the same in every row, or nearly: there is nothing to estimate"
     return (
-        "the intercept grows without limit and no other column's estimate does: either the outcome is the same in every "
-        f"row, or nearly, or the variable of a random slope ({slopes}) lies far from 0; subtract its mean from it, or let "
-        "intercepts and slopes correlate, as in (1 + x | g)"
+        "the intercept grows without limit and no other column's estimate does: either the outcome is the same in "
+        f"every row, or nearly, or the variable of a random slope ({slopes}) lies far from 0; subtract its mean from "
+        "it, or let intercepts and slopes correlate, as in (1 + x | g)"
     )
 
 
