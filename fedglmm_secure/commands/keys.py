@@ -28,8 +28,8 @@ def new(
     """Make a signing key, an encryption key, a TLS key and its certificate.
 
     DIR/public.toml is what the study's author needs; everything else in DIR stays with you. With --passphrase the
-    private keys are encrypted, and every program that uses them asks for it, or reads --passphrase-file or the
-    environment variable FEDGLMM_PASSPHRASE.
+    private keys are encrypted, and every program that uses them asks for it, or reads --passphrase-file, or
+    the file that FEDGLMM_PASSPHRASE_FILE names, or FEDGLMM_PASSPHRASE.
 
     \b
     Example:

@@ -7,6 +7,7 @@ again. It changes what an honest party would have said, with the keys that a dis
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -73,7 +74,7 @@ def with_field_flipped(message: object, field: str, dice: random.Random) -> obje
     return replace(message, **{field: changed})  # type: ignore[type-var]
 
 
-class LyingCoordinator(Lie):
+class LyingCoordinator(Lie, ABC):
     """Tells one site something else, from some sum on, where the kind of lie has its place."""
 
     earliest: ClassVar[int] = 1
@@ -103,9 +104,9 @@ class LyingCoordinator(Lie):
         self.heard.append((site, honest))
         return honest
 
+    @abstractmethod
     def _lie(self, honest: Next | Relay) -> Said | None:
         """What to say instead; None when this is not the moment."""
-        raise NotImplementedError
 
     def another(self) -> str:
         """Some other site than the victim."""

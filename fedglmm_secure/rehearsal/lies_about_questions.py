@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 
 from fedglmm_secure.errors import FitError, PeerError, RefusalError
@@ -27,9 +28,9 @@ class _AboutTheQuestion(LyingCoordinator):
     def _lie(self, honest: Next | Relay) -> CoordinatorMessage | None:
         return self._changed(honest) if isinstance(honest, Next) else None
 
+    @abstractmethod
     def _changed(self, honest: Next) -> Next | None:
         """Another question."""
-        raise NotImplementedError
 
 
 class LeavesOutASite(_AboutTheQuestion):

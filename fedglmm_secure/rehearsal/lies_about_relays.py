@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, cast
@@ -39,9 +40,9 @@ class _AboutARelay(LyingCoordinator):
         parts = self._changed(honest)
         return replace(honest, parts=tuple(parts)) if parts else None
 
+    @abstractmethod
     def _changed(self, honest: Relay) -> Sequence[Part]:
         """Other parts; none when this is not the moment."""
-        raise NotImplementedError
 
     def with_another(self, honest: Relay, change: Callable[[Part], object]) -> Sequence[Part]:
         """The parts, one of which is changed that is not the victim's."""
@@ -181,8 +182,10 @@ class RelaysAnotherSum(LyingCoordinator):
         return self.dice.choice(earlier) if earlier else None
 
 
-class RelaysAnotherPhase(_AboutARelay):
+class RelaysAnotherPhase(LyingCoordinator):
     """Says that what was sent in one phase was sent in another."""
+
+    schemes = PHASED
 
     def _lie(self, honest: Next | Relay) -> CoordinatorMessage | None:
         if not isinstance(honest, Relay):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 
 from fedglmm_secure.errors import PeerError, RefusalError
@@ -31,9 +32,9 @@ class _AboutTheOffer(LyingCoordinator):
             return None
         return replace(honest, offer=self._changed(honest.offer))
 
+    @abstractmethod
     def _changed(self, offer: SessionOffer) -> SessionOffer:
         """Another offer."""
-        raise NotImplementedError
 
     def exchanged(self, offer: SessionOffer, hello: Hello) -> SessionOffer:
         """The offer with another hello of the same site."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -41,7 +42,7 @@ from fedglmm_secure.wire.messages import Ready, Refusal, SiteMessage
 Said = Sequence[SiteMessage | bytes]
 
 
-class LyingSite(Lie):
+class LyingSite(Lie, ABC):
     """Sends what an honest site would, but for one kind of message, from some sum on."""
 
     names: ClassVar[bool] = True
@@ -73,9 +74,9 @@ class LyingSite(Lie):
         """The rows it answers from."""
         return rows
 
+    @abstractmethod
     def _lie(self, honest: SumReply) -> Said | None:
         """What to send instead within a sum; None when this is not the moment."""
-        raise NotImplementedError
 
     def _of_greeting(self, site: SiteAtHand, honest: Hello | Ready | Refusal) -> Said:
         return (honest,)
@@ -96,8 +97,9 @@ class _OfContributions(LyingSite):
     def _lie(self, honest: SumReply) -> Said | None:
         return self._instead_of(honest) if isinstance(honest, Contribution) else None
 
+    @abstractmethod
     def _instead_of(self, honest: Contribution) -> Said:
-        raise NotImplementedError
+        """What to say instead."""
 
     def _length(self, honest: Contribution) -> int:
         return len(honest.vector) // ring.ELEMENT_BYTES
@@ -374,8 +376,9 @@ class _OfHellos(LyingSite):
         self.told = True
         return self._instead_of(honest)
 
+    @abstractmethod
     def _instead_of(self, honest: Hello) -> Said:
-        raise NotImplementedError
+        """What to say instead."""
 
     def _signed(self, honest: Hello, **changes: bytes) -> Hello:
         other = replace(honest, **changes)  # type: ignore[arg-type]

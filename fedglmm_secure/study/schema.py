@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
 from fedglmm_secure.errors import InputError
+from fedglmm_secure.securesum.paillier import weakness
 from fedglmm_secure.study.problems import problem
 from fedglmm_secure.study.roster import decode_public_key, encode_public_key
 from fedglmm_secure.study.values import MISSING, level_text
@@ -86,6 +87,8 @@ def _modulus(value: str) -> str:
             f"must be an odd number of {SMALLEST_MODULUS} to {LARGEST_MODULUS} bits in hexadecimal; "
             "make it with `fedglmm paillier deal`"
         )
+    if weak := weakness(int(text, 16)):
+        raise problem(f"{weak}, so that anybody could decrypt; deal the key again with `fedglmm paillier deal`")
     return text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,18 @@ def test_every_test_that_is_named_exists() -> None:
             assert test in tests[file], f"{file}::{test}"
             found += 1
     assert found >= 35
+
+
+def test_what_must_never_happen_has_a_test_that_fails_without_its_check() -> None:
+    mutants = tomllib.loads((ROOT / "evaluation" / "security" / "mutants.toml").read_text(encoding="utf-8"))["mutant"]
+    killers = {mutant["test"].rpartition("::")[2] for mutant in mutants}
+    section = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8").partition("## What must never happen")[2]
+    rows = re.findall(r"^\| (\d) \| [^|]+ \| (.*) \|$", section.partition("\n## ")[0], re.MULTILINE)
+    assert [number for number, _ in rows] == list("123456789")
+    for _, tests in rows:
+        named = re.findall(r"`(test_\w+)`", tests)
+        assert named
+        assert set(named) <= killers
 
 
 def functions(path: Path) -> set[str]:

@@ -137,7 +137,7 @@ def study_cases() -> Iterator[Case]:
         )
         for place, name in enumerate(("b", "B", "a-1", "a"))
     )
-    modulus = (int.from_bytes(drawn("modulus", 256), "big") | 1 | 1 << 2047).to_bytes(256, "big").hex().upper()
+    modulus = f"{(2**521 - 1) * (2**2203 - 1):X}"
     texts = {
         "of_defaults": _SMALL,
         "of_the_same_in_other_words": _SAME,

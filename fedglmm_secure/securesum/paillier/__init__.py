@@ -21,6 +21,7 @@ from fedglmm_secure.securesum.paillier.keys import (
     deal,
     share,
     smallest_threshold,
+    weakness,
 )
 from fedglmm_secure.securesum.paillier.packing import pack, plaintexts_for, slots_per_plaintext, unpack
 from fedglmm_secure.securesum.paillier.threshold import combine, partial_decrypt
@@ -46,4 +47,5 @@ __all__ = [
     "smallest_threshold",
     "to_bytes",
     "unpack",
+    "weakness",
 ]

@@ -29,6 +29,9 @@ BITS = 3072
 LEGACY_BITS = 2048
 """112 bits of security: for those who must, and say so."""
 
+SMALL_FACTORS = gmpy2.primorial(2**16)
+"""The product of the primes that nobody takes a second to find in a modulus."""
+
 STATISTICAL_BITS = 128
 """The coefficients are this many bits longer than what they hide."""
 
@@ -82,6 +85,15 @@ class PublicKey:
 
     def __repr__(self) -> str:
         return f"PublicKey({self.bits} bits, {self.hex[:16]}...)"
+
+
+def weakness(modulus: int) -> str | None:
+    """Why anybody could decrypt under this modulus, where that shows at once; None for p q, and for much else."""
+    if gmpy2.gcd(modulus, SMALL_FACTORS) != 1:
+        return "has a small factor"
+    if gmpy2.is_power(modulus):
+        return "is a power of another number"
+    return "is a prime" if gmpy2.is_prime(modulus) else None
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,8 @@ def test_encryption_keys_of_the_roster(study_of):
     assert (added.name, added.public_key, added.encryption_key) == ("east", key(7), key(8))
 
 
-MODULUS = f"{2**3071 + 1:x}"
+P, Q, R, S = (2**exponent - 1 for exponent in (521, 1279, 2203, 2281))  # primes of Mersenne
+MODULUS = f"{Q * R:x}"
 
 
 def dealt(text, threshold=2, modulus=MODULUS, security='protocol = "paillier"'):
@@ -244,7 +245,7 @@ def test_the_paillier_key(text):
     assert (study.paillier.modulus, study.paillier.threshold) == (MODULUS, 2)
     assert dealt(text, modulus=f"  00{MODULUS.upper()} ").digest == study.digest
     assert dealt(text, threshold=3).digest != study.digest
-    assert dealt(text, modulus=f"{2**3071 + 3:x}").digest != study.digest
+    assert dealt(text, modulus=f"{Q * S:x}").digest != study.digest
     assert Study.parse(study.to_toml(), "study.toml") == study
     assert study.replaced(protocol="paillier") == study
     assert study.replaced(protocol="masking").paillier is None
@@ -285,10 +286,18 @@ def test_half_of_the_sites_are_too_few_to_decrypt(text):
         dealt(text + '[[sites]]\nname = "east"\n', 2)
 
 
+@pytest.mark.parametrize(
+    ("modulus", "why"), [(65_521 * Q * Q, "has a small factor"), (Q**2, "is a power of"), (R, "is a prime")]
+)
+def test_a_modulus_under_which_anybody_could_decrypt_is_refused(text, modulus, why):
+    with pytest.raises(InputError, match=rf"paillier\.modulus: {why}.*deal the key again"):
+        dealt(text, modulus=f"{modulus:x}")
+
+
 def test_paillier_warnings(study_of, text):
     undealt = study_of().replaced(protocol="paillier").warnings()
     assert any("no key is dealt yet; run `fedglmm paillier deal`" in sentence for sentence in undealt)
-    legacy = dealt(text, modulus=f"{2**2047 + 1:x}").warnings()
+    legacy = dealt(text, modulus=f"{P * R:x}").warnings()
     assert any("shorter than 3072 bits, a legacy option" in sentence for sentence in legacy)
     assert not any("paillier" in sentence for sentence in dealt(text).warnings())
 
