@@ -38,11 +38,14 @@ class Chart:
         i, j, a, b = r[:, None, None], c[:, None, None], r[None, :, None], r[None, None, :]
         return np.asarray((c[:, None] == c) * (1.0 * ((i == a) & (j == b)) + ((i == b) & (j == a))))
 
+    def covariance(self, theta: Vector) -> Matrix:
+        """Sigma, (q, q)."""
+        Lambda = self.pattern.factor(theta[len(theta) - self.pattern.size :])
+        return np.asarray(Lambda @ Lambda.T)
+
     def coordinates(self, theta: Vector) -> Vector:
         """(beta, entries of Sigma)."""
-        first = len(theta) - self.pattern.size
-        Lambda = self.pattern.factor(theta[first:])
-        return np.append(theta[:first], (Lambda @ Lambda.T)[self.pattern.entries])
+        return np.append(theta[: len(theta) - self.pattern.size], self.covariance(theta)[self.pattern.entries])
 
     def jacobian(self, theta: Vector) -> Matrix:
         """Derivatives of the coordinates in theta."""

@@ -1,66 +1,161 @@
-"""A step for several random terms: to the top of a quadratic model in Sigma, within the covariance matrices.
+"""A step for several random terms: to the top of a model in (beta, Sigma), within the covariance matrices.
 
-The model is Newton's, its step lengthened where a variance is to grow; its top is found in tau, where every point is a
-covariance matrix (docs/mathematics.md, section 4). No sum is needed for any of it.
+To the second order the model is Newton's; beyond, each block of random terms follows its moments (moments.py). Its top
+is found in tau, where every point is a covariance matrix (docs/mathematics.md, section 4). No sum is needed for any of
+it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
-from fedglmm_secure.estimate.chart import Chart
-from fedglmm_secure.estimate.trust_region import Step, propose
+from fedglmm_secure.estimate.chart import UNRESOLVED, Chart
+from fedglmm_secure.estimate.moments import Moments
+from fedglmm_secure.estimate.trust_region import Step, Tensor, propose
 from fedglmm_secure.model.derivatives import Derivatives
 from fedglmm_secure.model.design import Index, Matrix
 from fedglmm_secure.ring import Vector
 
-LEAST_GROWING = 1e-3
-"""A block with a smaller entry on Lambda's diagonal is left to Newton's own model."""
-MOST_CORRELATED = 0.9
-"""In the precision of the groups' effects: estimated entry by entry, it need not come out positive definite."""
+LEAST_TAU = 1e-3
+"""A block without a larger entry of Lambda has no moments: hardly any of its curvature is resolved."""
+UNIT_FROM_ZERO = 0.15
+"""What counts as one in such a block: the quadratic says which way from 0, not how far."""
 FIRST_RADIUS, LEAST_RADIUS = 0.3, 1e-3
 """The first step on the model is no longer than the smallest entry of Lambda's diagonal, within these bounds: a longer
 one could pass through 0, where a variance is to end, to the same variance or a larger one on the other side."""
 CLIMBS = 100
 """Steps on the model; some ten are usual."""
+BISECTIONS = 40
 TOP, ROUNDING = 1e-18, 1e-14
 """Relative to the model's value: what is left to climb at its top, and what its differences cannot tell."""
 
 
 def covariance_step(chart: Chart, theta: Vector, at: Derivatives, groups: float, radius: float) -> Step | None:
-    """The step from ``theta``, at most ``radius`` long, to the top of the model; None if none is found.
+    """The step from ``theta``, at most ``radius`` long (``Model.length``), to the top of the model; None without one.
 
-    ``at`` holds the derivatives in theta, and ``groups`` is their number. The lengthened model counts only where its
-    top lies within the radius.
+    ``at`` holds the derivatives in theta, and ``groups`` is their number.
     """
-    model = chart.from_theta(theta, at)
-    step = climb(chart, theta, lengthened(chart, theta, model, groups), radius)
-    return step if step and not step.bounded else climb(chart, theta, model, radius)
+    return climb(Model.of(chart, theta, at, groups), radius)
 
 
-def climb(chart: Chart, theta: Vector, model: Derivatives, radius: float) -> Step | None:
-    """From theta up the quadratic ``model`` in the chart's coordinates, to its top or to where the radius ends."""
-    origin = chart.coordinates(theta)
+@dataclass(frozen=True)
+class Part:
+    """A block with its moments: its terms, its entries' positions in theta, and Sigma's units along these."""
 
-    def at(point: Vector) -> Derivatives:
-        move = chart.coordinates(point) - origin
-        bent = model.hessian @ move
-        value = float(model.gradient @ move + 0.5 * move @ bent)
-        return chart.to_theta(point, Derivatives(value, model.gradient + bent, model.hessian))
+    terms: Index
+    where: Index
+    units: Tensor
+    moments: Moments
 
-    smallest = float(np.abs(theta[len(theta) - chart.pattern.size :][chart.pattern.diagonal]).min())
-    point, here, inner = theta, at(theta), min(max(smallest, LEAST_RADIUS), FIRST_RADIUS)
+    def covariance(self, Sigma: Matrix) -> Matrix:
+        """The block of Sigma."""
+        return Sigma[np.ix_(self.terms, self.terms)]
+
+
+@dataclass(frozen=True)
+class Model:
+    """The gain over ``origin``: the moments', and of the rest a quadratic in beta and the bounded change of Sigma."""
+
+    chart: Chart
+    origin: Vector
+    rest: Derivatives
+    """In (beta, Sigma) at the origin."""
+    parts: tuple[Part, ...]
+
+    @staticmethod
+    def of(chart: Chart, theta: Vector, at: Derivatives, groups: float) -> Model:
+        """The model whose derivatives in theta are those of ``at`` to the second order."""
+        quadratic = chart.from_theta(theta, at)
+        parts = tuple(_parts(chart, theta, quadratic, groups))
+        jacobian, Sigma = chart.jacobian(theta), chart.covariance(theta)
+        resolved = jacobian @ np.linalg.pinv(jacobian, rcond=UNRESOLVED)
+        value, gradient, hessian = 0.0, quadratic.gradient.copy(), quadratic.hessian.copy()
+        for part in parts:
+            height, slope, curvature = part.moments.at(part.covariance(Sigma), part.units)
+            inner = resolved[np.ix_(part.where, part.where)]
+            value -= height
+            gradient[part.where] -= slope
+            hessian[np.ix_(part.where, part.where)] -= inner.T @ curvature @ inner
+        return Model(chart, theta, Derivatives(value, gradient, hessian), parts)
+
+    def length(self, point: Vector) -> float:
+        """How far a point is from the origin: beta in standardised units, Sigma relative to what the data tell of it.
+
+        That is the ``distance`` of a block's moments, and for one without any the move of tau.
+        """
+        move, Sigma = point - self.origin, self.chart.covariance(point)
+        move[len(move) - self.chart.pattern.size :] /= UNIT_FROM_ZERO
+        for part in self.parts:
+            move[part.where] = 0.0
+        distances = [part.moments.distance(part.covariance(Sigma)) for part in self.parts]
+        return float(np.linalg.norm(np.append(move, distances)))
+
+    def at(self, point: Vector) -> Derivatives:
+        """The gain at a point, and its derivatives in theta."""
+        rest, Sigma = self.rest, self.chart.covariance(point)
+        straight = self.chart.coordinates(point) - self.chart.coordinates(self.origin)
+        move, J = straight.copy(), np.eye(len(point))
+        changes = [part.moments.change(part.covariance(Sigma)) for part in self.parts]
+        for part, change in zip(self.parts, changes, strict=True):
+            lower = np.tril_indices(len(part.terms))
+            move[part.where] = change.value[lower]
+            J[np.ix_(part.where, part.where)] = change.along(part.units)[:, *lower].T
+        bent = rest.hessian @ move
+        value = rest.value + float(rest.gradient @ straight + 0.5 * move @ bent)
+        gradient, hessian = rest.gradient + J.T @ bent, J.T @ rest.hessian @ J
+        for part, change in zip(self.parts, changes, strict=True):
+            height, slope, curvature = part.moments.at(part.covariance(Sigma), part.units)
+            value += height
+            gradient[part.where] += slope
+            outward = np.tensordot(bent[part.where] / np.sum(part.units**2, axis=(1, 2)), part.units, 1)
+            hessian[np.ix_(part.where, part.where)] += curvature + change.bent(part.units, outward)
+        return self.chart.to_theta(point, Derivatives(value, gradient, hessian))
+
+
+def _parts(chart: Chart, theta: Vector, quadratic: Derivatives, groups: float) -> Iterator[Part]:
+    """The blocks that have moments, by slope and curvature in Sigma with beta following."""
+    pattern, Sigma, jacobian = chart.pattern, chart.covariance(theta), chart.jacobian(theta)
+    first = len(theta) - pattern.size
+    cross = quadratic.hessian[first:, :first]
+    follows = cross @ np.linalg.pinv(quadratic.hessian[:first, :first])
+    slope = quadratic.gradient[first:] - follows @ quadratic.gradient[:first]
+    curvature = quadratic.hessian[first:, first:] - follows @ cross.T
+    begin, rows = 0, pattern.entries[0]
+    for size in pattern.blocks:
+        terms, block = np.arange(begin, begin + size), np.flatnonzero((rows >= begin) & (rows < begin + size))
+        begin += size
+        if np.abs(theta[first + block]).max() < LEAST_TAU:
+            continue
+        a, b = np.tril_indices(size)
+        units = np.zeros((len(block), size, size))
+        units[np.arange(len(block)), a, b] = units[np.arange(len(block)), b, a] = 1.0
+        A = np.tensordot(slope[block] / np.sum(units**2, axis=(1, 2)), units, 1)
+        J = jacobian[np.ix_(first + block, first + block)]
+        directions = np.tensordot(J.T, units, 1)
+        moments = Moments.of(
+            groups, Sigma[np.ix_(terms, terms)], A, directions, J.T @ curvature[np.ix_(block, block)] @ J
+        )
+        yield Part(terms, first + block, units, moments)
+
+
+def climb(model: Model, radius: float) -> Step | None:
+    """From the origin up the model, to its top or to where the radius ends."""
+    theta, pattern = model.origin, model.chart.pattern
+    smallest = float(np.abs(theta[len(theta) - pattern.size :][pattern.diagonal]).min())
+    point, here, inner = theta, model.at(theta), min(max(smallest, LEAST_RADIUS), FIRST_RADIUS)
     for _ in range(CLIMBS):
         step = propose(here.gradient, here.hessian, inner)
         if not step.bounded and step.predicted <= TOP * (1.0 + abs(here.value)):
-            return Step(point - theta, here.value, bounded=False)
+            return Step(point - theta, here.value, bounded=False, length=model.length(point))
         trial = point + step.step
-        length = float(np.linalg.norm(trial - theta))
-        if length > radius:
-            trial = theta + radius / length * (trial - theta)
-            there = at(trial)
-            return Step(trial - theta, there.value, bounded=True) if there.value > 0.0 else None
-        there = at(trial)
+        if model.length(trial) > radius:
+            end = _within_radius(model, point, step.step, radius)
+            gain = model.at(end).value
+            return Step(end - theta, gain, bounded=True, length=model.length(end)) if gain > 0.0 else None
+        there = model.at(trial)
         rounding = ROUNDING * (1.0 + abs(here.value))
         ratio = (there.value - here.value + rounding) / (step.predicted + rounding)
         if ratio > 0.1:
@@ -71,66 +166,10 @@ def climb(chart: Chart, theta: Vector, model: Derivatives, radius: float) -> Ste
     return None
 
 
-def lengthened(chart: Chart, theta: Vector, model: Derivatives, groups: float) -> Derivatives:
-    """The model with a curvature that lets variances grow in one step as far as they are to grow.
-
-    For G groups of equal precision, whose effects have covariance V = R + Sigma and sum of products T, the
-    log-likelihood is -G/2 log|V| - tr(V^-1 T) / 2. With W = V^-1 and its slope A in Sigma, its curvature along D and E
-    is -G/2 tr(D W E W) - tr(D W E A) - tr(E W D A), in which the terms with A make Newton's steps too short by far
-    where A > 0. W follows from the curvature; the terms are taken off for the positive part of A, which vanishes at a
-    maximum: there the model is Newton's.
-    """
-    slope, curvature = _profile(chart, theta, model)
-    first, (a, b) = len(theta) - len(slope), chart.pattern.entries
-    hessian, begin = model.hessian.copy(), 0
-    for size in chart.pattern.blocks:
-        block = np.flatnonzero((a >= begin) & (a < begin + size))
-        rows, columns = a[block] - begin, b[block] - begin
-        begin += size
-        A = np.zeros((size, size))
-        A[rows, columns] = A[columns, rows] = np.where(rows == columns, 1.0, 0.5) * slope[block]
-        diagonal = theta[first + block][rows == columns]
-        W = _precision(A, curvature[np.ix_(block, block)], rows, columns, groups)
-        if W is None or diagonal.min() < LEAST_GROWING:
-            continue
-        values, vectors = np.linalg.eigh(A)
-        A = (vectors * np.maximum(values, 0.0)) @ vectors.T
-        units = np.zeros((len(block), size, size))
-        units[np.arange(len(block)), rows, columns] = units[np.arange(len(block)), columns, rows] = 1.0
-        crossed = np.einsum("tij,jk,ukl,li->tu", units, W, units, A)
-        hessian[np.ix_(first + block, first + block)] += crossed + crossed.T
-    return Derivatives(model.value, model.gradient, hessian)
-
-
-def _profile(chart: Chart, theta: Vector, model: Derivatives) -> tuple[Vector, Matrix]:
-    """Slope and curvature in Sigma with beta following."""
-    first = len(theta) - chart.pattern.size
-    inverse = np.linalg.pinv(model.hessian[:first, :first])
-    cross = model.hessian[first:, :first]
-    slope = model.gradient[first:] - cross @ inverse @ model.gradient[:first]
-    return slope, model.hessian[first:, first:] - cross @ inverse @ cross.T
-
-
-def _precision(A: Matrix, curvature: Matrix, rows: Index, columns: Index, groups: float) -> Matrix | None:
-    """W of ``lengthened``, entry by entry; None where no precision has this slope and curvature.
-
-    On the diagonal the curvature is -G/2 W_ii^2 - 2 W_ii A_ii; that of Sigma_ii and Sigma_ij, which is linear in W_ij,
-    gives two values of it.
-    """
-    on = np.flatnonzero(rows == columns)
-    slope = np.diag(A)
-    root = np.sqrt(np.maximum(4.0 * slope**2 - 2.0 * groups * curvature[on, on], 0.0))
-    w = (root - 2.0 * slope) / groups
-    if (w <= 0.0).any():
-        return None
-    W = np.diag(w)
-    for t in np.flatnonzero(rows != columns):
-        i, j = rows[t], columns[t]
-        steep = groups * w + 2.0 * slope
-        values = [
-            -(curvature[on[k], t] + 2.0 * w[k] * A[i, j]) / steep[k] if steep[k] > 1e-3 * groups * w[k] else 0.0
-            for k in (i, j)
-        ]
-        most = MOST_CORRELATED * np.sqrt(w[i] * w[j])
-        W[i, j] = W[j, i] = np.clip(np.mean(values), -most, most)
-    return W
+def _within_radius(model: Model, point: Vector, step: Vector, radius: float) -> Vector:
+    """Where a step that leads out of the radius leaves it."""
+    low, high = 0.0, 1.0
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if model.length(point + middle * step) <= radius else (low, middle)
+    return np.asarray(point + low * step)

@@ -21,8 +21,8 @@ from fedglmm_secure.model.design import Matrix
 from fedglmm_secure.model.questions import Question, WorkingDerivatives
 from fedglmm_secure.ring import Vector
 
-LONGEST_STEP = 2.0
-"""In standardised parameters."""
+LONGEST_STEP = 1.0
+"""In standardised parameters, and of the variances as ``Model.length`` has them."""
 LEAST_START = 0.1
 """Of a standard deviation relative to the residual scale: at 0 it has no slope, and the rounds would leave it there."""
 WORSE = 2.0
@@ -37,12 +37,11 @@ AHEAD = 3.0
 def fixed_point(objective: Objective, start: Start, asked: Asked, trace: Trace) -> Generator[Question, Vector, Maximum]:
     """Solve gradient(theta; linearised at theta) = 0 for theta = (beta, psi, tau).
 
-    Each round linearises anew, at theta itself, and takes one Newton step of the linear mixed model. No objective is
-    being maximised; a step after which the decrement is more than ``WORSE`` times what it was is halved, up to
-    ``MOST_HALVED`` times. The rounds converge linearly; near the end they are accelerated, and steps are taken in the
-    random terms' covariance matrix. Converged when the step is below 1e-8 standard errors, or below the root of 2
-    ``tolerance`` and no longer shrinking: what is left is then the rounding of the sums. Raises FitError when an
-    estimate runs away, or after ``max_rounds``.
+    Each round linearises anew, at theta itself, and takes one step of the linear mixed model. No objective is being
+    maximised; a step after which the decrement is more than ``WORSE`` times what it was is halved, up to
+    ``MOST_HALVED`` times. The rounds converge linearly; near the end they are accelerated. Converged when the step is
+    below 1e-8 standard errors, or below the root of 2 ``tolerance`` and no longer shrinking: what is left is then the
+    rounding of the sums. Raises FitError when an estimate runs away, or after ``max_rounds``.
     """
     p, pattern = len(start.units.columns), Pattern(objective.layout.blocks)
     tau = start.theta[p:].copy()
@@ -72,10 +71,9 @@ def fixed_point(objective: Objective, start: Start, asked: Asked, trace: Trace) 
             return Maximum(objective, theta, here, here)
         if course.runs_away():
             raise separation(objective, course.moves[-1])
-        step = newton
+        step, halved = _step(theta, here, newton, pattern, start), 0
         if decrement < CLOSE:
-            step = acceleration.step(theta, _close_step(theta, here, newton, pattern, start), curvature)
-        step, halved = step * min(1.0, LONGEST_STEP / float(np.linalg.norm(step))), 0
+            step = acceleration.step(theta, step, curvature)
         ahead = _trial(theta, AHEAD * step, p, pattern)
         step *= min(1.0, AHEAD * share_of_way(objective, start, theta / theta[p], ahead / ahead[p]))
     raise FitError(
@@ -84,12 +82,10 @@ def fixed_point(objective: Objective, start: Start, asked: Asked, trace: Trace) 
     )
 
 
-def _close_step(theta: Vector, here: Derivatives, newton: Vector, pattern: Pattern, start: Start) -> Vector:
-    """With several random terms the step in their covariance matrix, in which a boundary is no bend; else Newton's."""
-    if pattern.q < 2:
-        return newton
-    step = covariance_step(Chart(pattern), theta, here, start.description.groups, LONGEST_STEP)
-    return newton if step is None else step.step
+def _step(theta: Vector, here: Derivatives, newton: Vector, pattern: Pattern, start: Start) -> Vector:
+    """To the top of the linear mixed model, or as far towards it as ``LONGEST_STEP`` allows."""
+    step = covariance_step(Chart(pattern), theta, here, start.description.groups, LONGEST_STEP) if pattern.q else None
+    return newton * min(1.0, LONGEST_STEP / float(np.linalg.norm(newton))) if step is None else step.step
 
 
 def _trial(theta: Vector, step: Vector, p: int, pattern: Pattern) -> Vector:

@@ -92,7 +92,14 @@ def maximise(
     Raises FitError when an estimate runs away or ``max_rounds`` evaluations did not suffice.
     """
     description = tuple(start.description.vector().tolist())
-    search = Search(theta, Pattern(objective.layout.blocks), start.description.groups, objective.scale_position)
+    layout = objective.layout
+    search = Search(
+        theta,
+        Pattern(layout.blocks),
+        start.description.groups,
+        objective.scale_position,
+        binary=layout.family == "binomial",
+    )
     best: Derivatives | None = None
     for _ in range(asked.max_rounds):
         question = MarginalDerivatives(

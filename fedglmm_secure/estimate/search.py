@@ -23,10 +23,6 @@ NEGLIGIBLE_SIGMA = 1e-3
 """A step to a column of Lambda below this goes to 0 itself, once: lme4 calls a fit singular below 1e-4."""
 FIRST_SIGMA_STEP = 0.3
 """How far tau goes, beyond doubling, where the function is not concave: the model says which way there, not how far."""
-LEAST_SHARE = 0.25
-SETTLED_GAIN = 0.2
-"""While a step is predicted to gain more, an entry of Lambda's diagonal keeps at least ``LEAST_SHARE`` of itself: from
-0 it would have to leave without a second derivative to say how far."""
 RUNAWAY_POINTS = 4
 LOST_CURVATURE = 1e-4
 """Share of beta's smallest curvature below which the rest says nothing: no honest start is so far from the maximum."""
@@ -40,12 +36,17 @@ ROUNDING = 1e-11
 
 @dataclass(frozen=True)
 class Point:
-    """An accepted point: Newton decrement, the smallest curvature in beta, theta, and how far beta has come."""
+    """An accepted point: Newton decrement, beta's smallest curvature, theta, and beta's move from the last one."""
 
     decrement: float
     curvature: float
     theta: Vector
-    moved: float
+    move: Vector
+
+    @property
+    def moved(self) -> float:
+        """How far beta has come."""
+        return float(np.linalg.norm(self.move))
 
 
 @dataclass
@@ -58,6 +59,8 @@ class Search:
     """How many groups there are."""
     scale_position: int | None = None
     """The entry of theta that must stay positive, if there is one."""
+    binary: bool = True
+    """Whether sigma may run away beside beta, as with a binary outcome. Counts hold both."""
     theta: Vector = field(init=False)
     at: Derivatives = field(init=False)
     proposed: Step | None = None
@@ -78,25 +81,35 @@ class Search:
 
     def consider(self, here: Derivatives) -> bool:
         """Accept the evaluated trial if the function rose about as predicted; adapt the radius."""
-        moved = 0.0
+        move = np.zeros(self._first)
         if self.proposed is not None:
             rounding = ROUNDING * (1.0 + abs(here.value))
-            length = float(np.linalg.norm(self.proposed.step))
+            length = self.proposed.length
             ratio = (here.value - self.at.value + rounding) / (self.proposed.predicted + rounding)
             if ratio < 0.25:
                 self.radius = 0.5 * length if ratio > 0.0 else 0.25 * length
             elif ratio > 0.75 and self.proposed.bounded:
-                self.radius = 2.5 * self.radius
+                self.radius = 2.0 * self.radius
             if ratio < 1e-3:
                 return False
             if self.pattern.q <= 1:
                 self._learn(here)
-            moved = float(np.linalg.norm((self.trial - self.theta)[: self._first]))
+            move = (self.trial - self.theta)[: self._first]
         self.theta, self.at = self.trial, here
         self.decrement = decrement(here.gradient, here.hessian)
         in_beta = float(np.linalg.eigvalsh(-here.hessian[: self._first, : self._first])[0])
-        self.history.append(Point(self.decrement, in_beta, self.theta, moved))
+        self.history.append(Point(self.decrement, in_beta * self._spread**2, self.theta, move))
         return True
+
+    @property
+    def _spread(self) -> float:
+        """What beta is measured by: the largest standard deviation of a random term, where sigma cannot run away.
+
+        beta is then as large, and its curvature as small, as such effects make it.
+        """
+        if self.binary or not self.pattern.q:
+            return 1.0
+        return max(1.0, float(np.linalg.norm(self.pattern.factor(self.theta[self._first :]), axis=1).max()))
 
     def _learn(self, here: Derivatives) -> None:
         """Third derivatives from the last two evaluated points, unless a column of Lambda was reflected in between."""
@@ -132,9 +145,7 @@ class Search:
     def shorten(self, share: float) -> None:
         """Propose only a share of the step just proposed."""
         if self.proposed is not None and share < 1.0:
-            move = share * self.proposed.step
-            predicted = float(self.at.gradient @ move + 0.5 * move @ self.at.hessian @ move)
-            self._try(Step(move, predicted, bounded=True))
+            self._try(Step.on_quadratic(share * self.proposed.step, self.at.gradient, self.at.hessian, bounded=True))
 
     def _try(self, proposed: Step) -> None:
         """Make the trial at the end of a step.
@@ -143,13 +154,10 @@ class Search:
         once; psi goes at most nine tenths of the way to 0.
         """
         self.proposed = proposed
-        first, before = self._first, self.theta[self._first :]
+        first = self._first
         trial = self.theta + proposed.step
         tau = self.pattern.with_positive_diagonal(trial[first:])
         self.reflected = bool(np.any(tau != trial[first:]))
-        if self.pattern.q > 1 and proposed.predicted > SETTLED_GAIN:
-            diagonal = self.pattern.diagonal
-            tau[diagonal] = np.maximum(tau[diagonal], LEAST_SHARE * before[diagonal])
         for entries in self.pattern.trailing_columns(tau, NEGLIGIBLE_SIGMA):
             if entries[0] not in self.zero_was_tried:
                 self.zero_was_tried.add(entries[0])
@@ -183,7 +191,7 @@ class Search:
             return None
         beta = propose(gradient[:first], in_beta, self.radius).step
         move = np.append(beta, min(FIRST_SIGMA_STEP, self.radius))
-        return Step(move, float(gradient @ move + 0.5 * move @ hessian @ move), bounded=True)
+        return Step.on_quadratic(move, gradient, hessian, bounded=True)
 
     def _step_to_concavity(self) -> Step:
         """Where the function is not concave: Newton's step in sigma^2 where sigma is to grow, in log sigma where it is
@@ -198,23 +206,24 @@ class Search:
         relative = step.step[-1] / sigma
         grown = np.sqrt(max(1.0 + 2.0 * relative, 0.0)) if gradient[-1] > 0.0 else np.exp(relative)
         move = np.append(step.step[:-1], sigma * (float(grown) - 1.0))
-        return Step(move, step.predicted, step.bounded)
+        return Step.of(move, step.predicted, bounded=step.bounded)
 
     def runs_away(self) -> bool:
         """Whether an estimate is on its way to infinity.
 
         There each Newton step goes as far as the last one, gains about 1/e of what that gained, and the curvature
         along it falls by as much; anywhere else steps shrink quadratically and the curvature settles. Where sigma runs
-        away as well the course is less regular: then beta is far and hardly any curvature is left. A Gaussian
-        likelihood has a maximum.
+        away as well the course is less regular: then beta is far, hardly any curvature is left, and it goes on in one
+        direction. A Gaussian likelihood has a maximum.
         """
         recent = self.history[-RUNAWAY_POINTS:]
         if len(recent) < RUNAWAY_POINTS or self.scale_position is not None:
             return False
         last, most = recent[-1], max(point.curvature for point in self.history)
-        far = float(np.linalg.norm((last.theta - self.history[0].theta)[: self._first])) > FAR
+        far = float(np.linalg.norm((last.theta - self.history[0].theta)[: self._first])) > FAR * self._spread
         if (far and last.curvature < 0.1 * most) or 0.0 < last.curvature < LOST_CURVATURE * most:
-            return last.moved > 0.5 * recent[-2].moved
+            onward = float(last.move @ recent[-2].move) > 0.5 * last.moved * recent[-2].moved
+            return onward and last.moved > 0.5 * recent[-2].moved and bool(np.isfinite(last.decrement))
         return all(
             0.2 < after.decrement / before.decrement < 0.55
             and 0.2 < after.curvature / before.curvature < 0.55

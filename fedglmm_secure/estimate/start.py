@@ -224,7 +224,7 @@ class Profile:
         tau[pattern.diagonal] = sds
         unit = sds[pattern.entries[0]]
         step = propose(unit * self.gradient, np.outer(unit, unit) * self.hessian, LONGEST_STEP)
-        return tau, Step(unit * step.step, step.predicted, step.bounded)
+        return tau, Step.of(unit * step.step, step.predicted, bounded=step.bounded)
 
 
 def first_point(points: Grid, profiles: list[Profile], pattern: Pattern, groups: float) -> tuple[Vector, Vector]:

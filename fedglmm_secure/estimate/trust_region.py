@@ -23,11 +23,22 @@ TRUSTED_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Step:
-    """A proposed step, the increase that the quadratic model predicts, and whether the radius held it back."""
+    """A proposed step, the increase that its model predicts, whether the radius held it back, and how it counts it."""
 
     step: Vector
     predicted: float
     bounded: bool
+    length: float
+
+    @staticmethod
+    def of(step: Vector, predicted: float, *, bounded: bool) -> Step:
+        """A step whose length is its norm."""
+        return Step(step, predicted, bounded, float(np.linalg.norm(step)))
+
+    @staticmethod
+    def on_quadratic(step: Vector, gradient: Vector, hessian: Matrix, *, bounded: bool) -> Step:
+        """The same, its gain by the quadratic model."""
+        return Step.of(step, float(gradient @ step + 0.5 * step @ hessian @ step), bounded=bounded)
 
 
 def propose(gradient: Vector, hessian: Matrix, radius: float) -> Step:
@@ -41,9 +52,9 @@ def propose(gradient: Vector, hessian: Matrix, radius: float) -> Step:
     if curvature[0] > floor:
         step = slope / curvature
         if np.linalg.norm(step) <= radius:
-            return _step(directions @ step, gradient, hessian, bounded=False)
+            return Step.on_quadratic(directions @ step, gradient, hessian, bounded=False)
     step = _on_boundary(curvature, slope, radius)
-    return _step(directions @ step, gradient, hessian, bounded=True)
+    return Step.on_quadratic(directions @ step, gradient, hessian, bounded=True)
 
 
 def decrement(gradient: Vector, hessian: Matrix) -> float:
@@ -72,10 +83,6 @@ def _on_boundary(curvature: Vector, slope: Vector, radius: float) -> Vector:
     from scipy.optimize import brentq  # noqa: PLC0415  slow to load, and sites never need it
 
     return np.asarray(slope / (curvature + brentq(excess, low, high, rtol=1e-10)))
-
-
-def _step(step: Vector, gradient: Vector, hessian: Matrix, *, bounded: bool) -> Step:
-    return Step(step, float(gradient @ step + 0.5 * step @ hessian @ step), bounded)
 
 
 def bend(third: Tensor, move: Vector, before: Derivatives, after: Derivatives) -> Tensor:
@@ -115,4 +122,4 @@ def follow(step: Step, gradient: Vector, hessian: Matrix, third: Tensor) -> Step
     if apart @ hessian @ apart < TRUSTED_SHARE * (step.step @ hessian @ step.step):  # both are negative
         return step
     predicted = float(gradient @ s + 0.5 * s @ hessian @ s + (third @ s @ s) @ s / 6.0)
-    return Step(s, predicted, bounded=False)
+    return Step.of(s, predicted, bounded=False)

@@ -6,8 +6,10 @@ g is strictly concave for a canonical link, so the mode exists and is unique.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from fedglmm_secure.errors import FitError
 from fedglmm_secure.model.design import Matrix
@@ -21,6 +23,11 @@ from fedglmm_secure.ring import Vector
 STEP = 1e-8
 """Newton's error squares at each step: after a step this short the mode is right to the last digits of a float."""
 MAX_STEPS = 200
+LEAST_RISE = 1e-4
+"""Of the rise that the slope promises along a step."""
+ROUNDING = 1e-10
+"""Relative to g."""
+UNKNOWN = np.full(1, np.nan)
 
 
 def conditional_modes(block: Block, family: Family, fixed: Vector, s: Matrix) -> Matrix:
@@ -28,12 +35,12 @@ def conditional_modes(block: Block, family: Family, fixed: Vector, s: Matrix) ->
 
     Raises FitError if they are not found, which a finite eta does not allow.
     """
-    return _climb(lambda v: _slope_and_curvature(block, family, fixed, s, v), np.zeros((len(block.starts), s.shape[1])))
+    return _climb(lambda v: _spot(block, family, fixed, s, v), np.zeros((len(block.starts), s.shape[1])))
 
 
 def curvatures(block: Block, family: Family, fixed: Vector, s: Matrix, v: Matrix) -> Matrix:
     """H = -g_vv at v, shape (G, q, q): its inverse is about the covariance of v given the data (Laplace)."""
-    return _slope_and_curvature(block, family, fixed, s, v)[1]
+    return _spot(block, family, fixed, s, v).curvature
 
 
 def scalar_modes(tile: Tile, family: Family, fixed: Matrix, sigma: float) -> Vector:
@@ -47,38 +54,63 @@ def modes_of_rows(rows: TileRows) -> Vector:
     """As ``scalar_modes``, of rows at their linear predictor."""
     (response,), sigma = rows.sums(lambda part: (part.response(),)), rows.sigma
 
-    def slope_and_curvature(v: Matrix) -> tuple[Matrix, Matrix]:
+    def spot(v: Matrix) -> _Spot:
         mean, variance = rows.sums(lambda part: part.newton_sums(v))
-        return sigma * (response - mean) - v, (1.0 + sigma**2 * variance)[:, :, None]
+        return _Spot(UNKNOWN, sigma * (response - mean) - v, (1.0 + sigma**2 * variance)[:, :, None])
 
-    return _climb(slope_and_curvature, np.zeros_like(response))[:, 0]
+    return _climb(spot, np.zeros_like(response))[:, 0]
 
 
-def _slope_and_curvature(block: Block, family: Family, fixed: Vector, s: Matrix, v: Matrix) -> tuple[Matrix, Matrix]:
+class _Spot(NamedTuple):
+    """g (G,), g_v (G, q) and -g_vv (G, q, q) at one v. With one random effect g, then NaN, is not needed."""
+
+    value: Vector
+    slope: Matrix
+    curvature: Matrix
+
+
+def _spot(block: Block, family: Family, fixed: Vector, s: Matrix, v: Matrix) -> _Spot:
     eta = fixed + np.einsum("nq,nq->n", s, block.spread(v.T).T)
-    _, first, second = family.derivatives(eta, block.y, block.weights, 2)
-    return block.sums(s.T * first).T - v, np.eye(s.shape[1]) - block.symmetric_sums(second, s)
+    value, first, second = family.derivatives(eta, block.y, block.weights, 2)
+    return _Spot(
+        block.sums(value) - 0.5 * np.sum(v * v, axis=1),
+        block.sums(s.T * first).T - v,
+        np.eye(s.shape[1]) - block.symmetric_sums(second, s),
+    )
 
 
-def _climb(slope_and_curvature: Callable[[Matrix], tuple[Matrix, Matrix]], v: Matrix) -> Matrix:
-    """Newton from v (G, q), given g_v (G, q) and -g_vv (G, q, q).
-
-    The step of a group whose slope got steeper is halved: Newton's step goes down the slope's length, and unlike g the
-    slope keeps its digits near the mode.
-    """
+def _climb(spot: Callable[[Matrix], _Spot], v: Matrix) -> Matrix:
+    """Newton from v (G, q), with the step of a group that went too far halved."""
     with np.errstate(over="ignore", invalid="ignore"):
-        slope, H = slope_and_curvature(v)
-        step = _solve(H, slope)
+        here = spot(v)
+        step = _solve(here.curvature, here.slope)
         for _ in range(MAX_STEPS):
             trial = v + step
             if (np.abs(step) <= STEP * (1.0 + np.abs(v))).all():
                 return trial
-            new_slope, H = slope_and_curvature(trial)
-            worse = ~(_length(new_slope) < _length(slope))[:, None]  # True for NaN, which a far step may give
-            v, slope = np.where(worse, v, trial), np.where(worse, slope, new_slope)
-            H = np.where(worse[:, :, None], np.eye(v.shape[1]), H)  # a far point's may be singular to rounding
-            step = np.where(worse, step / 2.0, _solve(H, new_slope))
+            there = spot(trial)
+            better = _better(here, there, step)
+            v = np.where(better[:, None], trial, v)
+            # a far point's curvature may be singular to rounding, so that of a rejected one is not used
+            curvature = np.where(better[:, None, None], there.curvature, np.eye(v.shape[1]))
+            step = np.where(better[:, None], _solve(curvature, there.slope), step / 2.0)
+            value = np.where(better, there.value, here.value)
+            here = _Spot(value, np.where(better[:, None], there.slope, here.slope), curvature)
     raise FitError("the conditional modes of the random effects were not found: the linear predictor is out of range")
+
+
+def _better(here: _Spot, there: _Spot, step: Matrix) -> npt.NDArray[np.bool_]:
+    """Whether each group's step is to be kept; not where it led to NaN.
+
+    One effect: whether g is less steep, as its slope falls all the way. Several: whether g has risen. Near the mode,
+    where the digits of g say no more, the slope does.
+    """
+    flatter = np.asarray(_length(there.slope) < _length(here.slope))
+    if step.shape[1] == 1:
+        return flatter
+    rise = there.value - here.value
+    risen = rise >= LEAST_RISE * np.sum(here.slope * step, axis=1)
+    return np.asarray(risen | (flatter & (np.abs(rise) <= ROUNDING * (1.0 + np.abs(here.value)))))
 
 
 def _length(slope: Matrix) -> Vector:

@@ -158,3 +158,44 @@ def test_without_an_intercept_in_its_brackets_a_slope_is_not_centred(random: str
     residual = y - fit.fixed_effects[0].estimate - fit.fixed_effects[1].estimate * x
     deviance = 400 * np.log(2 * np.pi) + np.linalg.slogdet(V)[1] + residual @ np.linalg.solve(V, residual)
     assert fit.log_likelihood == pytest.approx(-0.5 * deviance, abs=1e-8)
+
+
+def counts(seed: int, groups: int, rows: int, sd: float) -> pd.DataFrame:
+    """Counts whose groups differ by ``sd`` in level and slope of an x that lies fifty standard deviations from 0."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(groups), rows)
+    x = rng.normal(50.0, 1.0, groups * rows)
+    effects = sd * rng.normal(size=(groups, 2))
+    eta = 0.5 + 0.5 * (x - 50.0) + effects[group, 0] + (x - 50.0) * effects[group, 1]
+    y = rng.poisson(np.exp(np.clip(eta, -20.0, 9.0)))
+    return pd.DataFrame({"y": y, "x": x, "g": group, "site": np.array(["east", "north", "west"])[group % 3]})
+
+
+def of_counts(random: str, **model: object) -> Study:
+    return Study.from_dict(
+        {
+            "study": {"id": "counts"},
+            "model": {"formula": f"y ~ x + {random}", "family": "poisson", **model},
+            "variables": {
+                "y": {"type": "count", "range": [0, 100_000]},
+                "x": {"type": "numeric", "range": [40.0, 60.0]},
+                "g": {"type": "group"},
+            },
+            "sites": [{"name": name} for name in ("east", "north", "west")],
+        },
+        "counts.toml",
+    )
+
+
+@pytest.mark.parametrize(("seed", "groups", "rows", "sd"), [(0, 30, 4, 1.5), (3, 60, 10, 1.0), (0, 60, 4, 1.5)])
+@pytest.mark.parametrize("model", [{"method": "laplace"}, {"method": "agh", "nodes": 3}])
+def test_independent_slopes_far_from_0_make_effects_large_and_no_runaway(
+    seed: int, groups: int, rows: int, sd: float, model: dict[str, object]
+) -> None:
+    """Without a correlation the effects' spread is some fifty times that of the slopes: large, but finite."""
+    table = counts(seed, groups, rows, sd)
+    fit = fit_pooled(of_counts("(1 | g) + (0 + x | g)", **model), table)
+    assert fit.random_effects[0].std_dev[0] > 10.0
+    assert fit.security.sums <= 20
+    assert fit_pooled(of_counts("(1 + x | g)", **model), table).log_likelihood > fit.log_likelihood
+    assert fit.log_likelihood > fit_pooled(of_counts("(1 | g)", **model), table).log_likelihood

@@ -154,6 +154,29 @@ def test_a_long_way_through_a_flat_tail_to_a_maximum_does_not(start: float) -> N
     pytest.fail("no end")
 
 
+def flat_far_out(turned: bool, *, binary: bool) -> Search:
+    """Four points that go far out in beta while its curvature falls, as sigma grows to 30; the last one turns back."""
+    search = Search(np.array([0.0, 1.0]), ONE_TERM, 20.0, binary=binary)
+    for theta, curvature in (([0.0, 1.0], 1.0), ([5.0, 10.0], 0.01), ([12.0, 30.0], 0.002)):
+        search.trial, search.proposed = np.array(theta), None
+        move = np.zeros(1) if not search.history else search.trial[:1] - search.theta[:1]
+        search.consider(Derivatives(0.0, np.array([1.0, 0.0]), -curvature * np.eye(2)))
+        search.history[-1] = replace(search.history[-1], move=move)
+    last = replace(search.history[-1], move=np.array([-6.0 if turned else 6.0]))
+    search.history.append(last)
+    return search
+
+
+def test_far_out_with_hardly_any_curvature_it_runs_away_if_it_goes_on() -> None:
+    assert flat_far_out(False, binary=True).runs_away()
+    assert not flat_far_out(True, binary=True).runs_away()
+
+
+def test_counts_are_measured_by_the_spread_of_their_groups() -> None:
+    """At a standard deviation of 30 a mean 12 away, known to a tenth of that spread, has run nowhere."""
+    assert not flat_far_out(False, binary=False).runs_away()
+
+
 def small_trial(sites: int, seed: int, sigma: float) -> tuple[Layout, list[Design]]:
     """Thirty rows a site, ten effects (Li et al. 2022, settings 5 to 8): often separated with two sites."""
     rng = np.random.default_rng(seed)
