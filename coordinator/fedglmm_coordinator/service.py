@@ -17,16 +17,32 @@ from fedglmm_coordinator.session import Session
 from fedglmm_coordinator.store import Store
 from fedglmm_coordinator.transcript import Transcript
 from fedglmm_secure import shell
-from fedglmm_secure.estimate import FitResult, estimator
+from fedglmm_secure.estimate import FitResult
+from fedglmm_secure.estimate.estimator import estimator
 from fedglmm_secure.exchange import Conductor, Fit
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire.identity import Identity
-from fedglmm_secure.wire.limits import CALL_SECONDS
 from fedglmm_secure.wire.messages import Finished, Stopped
 
-LINGER_SECONDS = CALL_SECONDS + 15.0
-"""How long the sites have to collect the end: by then a site has noticed a lost line, and tried another one."""
 T = TypeVar("T")
+
+
+def serve_fit(
+    study: Study,
+    identity: Identity,
+    store: Path,
+    out: Path,
+    say: shell.Say,
+    *,
+    listen: str,
+    timeout: float,
+    patience: float,
+    linger: float,
+) -> bool:
+    """Serve the fit that ``store`` holds, or will hold, as ``Service.run`` does."""
+    with Store(store, study) as held:
+        service = Service(study, identity, held, out, say)
+        return asyncio.run(service.run(listen, timeout, patience, linger))
 
 
 class Service:

@@ -15,7 +15,8 @@ from time import perf_counter
 import pandas as pd
 
 from fedglmm_secure.errors import FedglmmError, InputError
-from fedglmm_secure.estimate import FitResult, estimator
+from fedglmm_secure.estimate import FitResult
+from fedglmm_secure.estimate.estimator import estimator
 from fedglmm_secure.estimate.local import local_report
 from fedglmm_secure.estimate.newton import Report
 from fedglmm_secure.exchange import Conductor, Party

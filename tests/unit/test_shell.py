@@ -72,6 +72,23 @@ def test_ctrl_c_while_a_program_loads_shows_no_traceback() -> None:
     assert (ended.returncode, ended.stderr) == (-signal.SIGINT, b"")
 
 
+def test_ctrl_c_while_a_command_loads_its_libraries_shows_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "pandas.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from fedglmm_secure import programs; programs.fedglmm()"
+    command = [sys.executable, "-c", code, "study", "check", "study.toml"]
+    ended = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (shell.INTERRUPTED, b"")
+
+
+def test_ctrl_c_before_a_command_line_is_at_work_shows_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def app(**options: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        shell.run(app, "test")
+    assert (ended.value.code, capsys.readouterr().err) == (shell.INTERRUPTED, "")
+
+
 @pytest.mark.parametrize(
     ("text", "address"),
     [
