@@ -133,7 +133,7 @@ def refuse_other_result(folder: Path, study: Study) -> None:
         digest, name = str(held["digest"]), str(held["id"])
     except FileNotFoundError:
         return
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise InputError(
             f"{file}: is no result of this program, and would be replaced; move it, or choose another --out"
         ) from None
