@@ -65,7 +65,7 @@ def rehearse(
     check_tables(given, tables)
     if weather is not None and transport is not Transport.MEMORY:
         raise InputError("--weather needs a network that can be disturbed; add --transport memory")
-    folder.prepare(out)
+    folder.prepare(out, tables.values())
     say = shell.speaker(quiet=quiet)
     chosen = protocol.value if protocol else None
     if transport is Transport.GRPC:
