@@ -89,8 +89,14 @@ class Session:
         self._news.ring()
 
     def fail(self, fault: Exception) -> None:
-        """End this program, but not the session: ``run`` raises ``fault``, and sites come back to the next program."""
+        """End this program, but not the session: ``run`` raises ``fault``, and sites come back to the next program.
+
+        Where the fit has ended already, the operator hears why a site cannot be told.
+        """
         self._fault = fault
+        if self._conductor.end is not None:
+            with contextlib.suppress(OSError):  # the log may be what cannot be written
+                self._say_once(f"a site that asks for the end cannot be answered: {fault}")
         self.leave()
 
     async def run(self, timeout: float, patience: float) -> Finished | Stopped:

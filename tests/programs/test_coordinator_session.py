@@ -122,6 +122,29 @@ def test_a_site_knows_the_end_when_it_comes_again(run):
     run(scene)
 
 
+def test_the_operator_hears_why_a_site_cannot_be_told_the_end(run):
+    async def scene(net: Net) -> None:
+        said = []
+
+        def say(line: str) -> None:
+            said.append(line)
+            raise OSError(errno.ENOSPC, "No space left on device", "log.jsonl")
+
+        asked = await net.hello_all()
+        for _ in range(3):
+            asked = await net.round(asked)
+        net.session._say = say
+        for _ in range(2):  # a site that tries again and again is reported once
+            net.session.fail(OSError(errno.ENOSPC, "No space left on device", "transcript.jsonl"))
+        assert len(said) == 1
+        assert "cannot be answered: [Errno 28] No space left on device: 'transcript.jsonl'" in said[0]
+        name = next(iter(net.sites))
+        site = net.sites[name]
+        assert await net.session.exchange(Ready(name, site.session_id, 3)) == Finished(OUTCOME)
+
+    run(scene)
+
+
 def test_every_message_sent_twice_gets_the_same_answer(run):
     async def scene(net: Net) -> None:
         hello = net.sites["1_UM"].hello()
