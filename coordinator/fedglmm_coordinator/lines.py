@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,12 +22,13 @@ class Lines:
             self._file.truncate(whole)
 
     def append(self, line: str) -> None:
-        """Append ``line``, which ends with a line break; OSError names the file."""
-        rest = line.encode()
+        """Append ``line``, which ends with a line break; on a full disk nothing of it. OSError names the file."""
+        rest, size = line.encode(), self._file.seek(0, os.SEEK_END)
         try:
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
+            self._file.truncate(size)  # while the fit is done and sites are waited for, more lines come
             raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def __enter__(self) -> Self:

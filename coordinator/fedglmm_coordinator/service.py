@@ -90,7 +90,7 @@ class Service:
 
         result = read_result(result_json, str(self._out / "result.json"))
         print(result.summary(), flush=True)
-        (self._out / "report.html").write_text(result_page(result), encoding="utf-8")
+        shell.replace_text(self._out / "report.html", result_page(result))
 
     def _resume(self) -> None:
         """Go on where the store says that an earlier process was."""
@@ -101,7 +101,7 @@ class Service:
                 f"this fit is done; its result, {self._out / 'result.json'}, is given again to sites that ask for it "
                 "(another fit needs another --store)"
             )
-            (self._out / "result.json").write_text(result, encoding="utf-8")
+            shell.replace_text(self._out / "result.json", result)
         elif standing is not None:
             self._session.count_all(self._store.bytes_sent)
             self._conductor.resume(standing)
@@ -115,7 +115,7 @@ class Service:
         protocol, sent = self._study.security.protocol, dict(self._session.bytes_sent)
         secured = result.secured(protocol, sent, time.monotonic() - self._began)
         text = secured.to_json()
-        (self._out / "result.json").write_text(text, encoding="utf-8")
+        shell.replace_text(self._out / "result.json", text)  # half of one would be in the way of the same command
         self._store.finish(text)
         return text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from fedglmm_secure.errors import InputError
@@ -13,14 +14,19 @@ from fedglmm_secure.wire.records import journal_line, transcript_line
 CONTENT = {"result.json", "report.html", "study.toml", "sites", "coordinator"}
 
 
-def prepare(folder: Path) -> None:
-    """Make the folder, or empty it of an earlier rehearsal; InputError when it holds anything else."""
+def prepare(folder: Path, tables: Iterable[Path]) -> None:
+    """Make the folder, or empty it of an earlier rehearsal; InputError when it holds anything else, such as a table."""
     folder.mkdir(parents=True, exist_ok=True)
     present = {entry.name for entry in folder.iterdir()}
     if not present:
         return
     if present - CONTENT or "study.toml" not in present or "rehearsal_of" not in (folder / "study.toml").read_text():
         raise InputError(f"{folder}: is not empty and holds no earlier rehearsal; choose another --out folder")
+    for table in tables:
+        if table.resolve().is_relative_to(folder.resolve()):
+            raise InputError(
+                f"{table}: lies in the --out folder {folder}, which is emptied; move it, or choose another"
+            )
     for name in present:
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -49,5 +49,5 @@ def _prepare(path: Path, tables: Mapping[str, Path], out: Path) -> Study:
     """The study, once there is a table for each of its sites and a folder for what they keep."""
     study = shell.read_study(path)
     check_tables(study, tables)
-    folder.prepare(out)
+    folder.prepare(out, tables.values())
     return study

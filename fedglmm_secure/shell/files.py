@@ -31,7 +31,10 @@ def read_bytes(path: Path, kind: str) -> bytes:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Put ``text`` in the place of a file's content, all of it or nothing, whatever happens meanwhile."""
+    """Put ``text`` in the place of a file's content, or in a new file, all of it or nothing, whatever happens.
+
+    OSError names the file.
+    """
     target = path.resolve()
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
@@ -39,10 +42,13 @@ def replace_text(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, target.stat().st_mode & 0o777)
+        if target.exists():
+            os.chmod(name, target.stat().st_mode & 0o777)
         os.replace(name, target)
-    except BaseException:
+    except BaseException as error:
         os.unlink(name)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
@@ -54,7 +60,7 @@ def refuse_other_result(folder: Path, study: Study) -> None:
         digest, name = str(held["digest"]), str(held["id"])
     except FileNotFoundError:
         return
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise InputError(
             f"{file}: is no result of this program, and would be replaced; move it, or choose another --out"
         ) from None

@@ -36,6 +36,8 @@ class SiteRows:
         self.design = design
         self._study, self._layout = study, study.layout
         self._description: tuple[float, ...] = ()
+        self._is_plausible = False
+        """Whether the description has been checked in this process."""
         self._asked: list[tuple[str, Vector]] = []
         """The part and the parameters, in the table's own units, of each question where the study divides the rows."""
         self._training: DividableDesign | None = None
@@ -54,7 +56,7 @@ class SiteRows:
         if rows is None:
             raise InputError(f"the study sets no {part} rows aside; add [validation] or ask for all rows")
         if isinstance(question, Describe):
-            self._description = ()  # asked again only of a smaller cohort, which has another one
+            self._forget_description()  # asked again only of a smaller cohort, which has another one
         else:
             self._check_description(question.description)
         self._refuse_subtraction(question)
@@ -63,24 +65,30 @@ class SiteRows:
         return answer(question, self._layout, rows)
 
     def recall(self, asked: Iterable[Question]) -> None:
-        """Take back what was let through, in order, before this site was started again."""
+        """Take back what was asked, in order, before this site was started again.
+
+        The last of it may never have been answered, or was refused: ``answer`` judges it as if it had not been here.
+        """
         for question in asked:
             if isinstance(question, Describe):
-                self._description = ()
+                self._forget_description()
                 continue
-            self._description = question.description
+            self._description = self._description or question.description
             if self._study.validation is not None and isinstance(question, MarginalDerivatives):
                 self._asked.append((question.part, self._in_table_units(question)))
 
     def _check_description(self, told: tuple[float, ...]) -> None:
         """The pooled description can be, and is the one that was told first: it fixes the units of theta."""
-        if not self._description:
-            check_plausible(self._study, Description.unpack(np.array(told), self._layout), self.design)
-        elif told != self._description:  # (rule 29)
+        if self._description and told != self._description:  # (rule 29)
             raise PeerError(
                 "the coordinator changes its pooled description between two questions; do not trust this coordinator"
             )
-        self._description = told
+        if not self._is_plausible:
+            check_plausible(self._study, Description.unpack(np.array(told), self._layout), self.design)
+        self._description, self._is_plausible = told, True
+
+    def _forget_description(self) -> None:
+        self._description, self._is_plausible = (), False
 
     def _refuse_subtraction(self, question: Question) -> None:
         """All rows less the training rows are the validation rows: never both at one theta, or next to it."""

@@ -156,6 +156,7 @@ def verify(
     keys: Annotated[
         Path | None, typer.Option(metavar="DIR", help="This site's keys: the log must be signed with them.")
     ] = None,
+    passphrase_file: shell.PassphraseFile = None,
     debug: shell.Debug = False,
 ) -> None:
     """Check that an audit log is whole.
@@ -174,7 +175,7 @@ def verify(
 
     lines, head = verify_log(file, data)
     public = base64.b64encode(head.public_key).decode()
-    if keys is not None and shell.read_identity(keys).public_key != public:
+    if keys is not None and shell.read_identity(keys, passphrase_file).public_key != public:
         raise RefusalError(f"{file}: is signed with the key {public}, which is not the one in {keys}")
     sent, received = (sum(line.direction == way for line in lines) for way in ("sent", "received"))
     print(

@@ -271,7 +271,7 @@ def _parse(content: bytes, path: Path) -> tuple[list[Run], int]:
                 runs[last] = Run(**{**vars(runs[last]), "ended": True})
             else:
                 runs.append(_parse_start(fields))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(
             f"{path}: is damaged; keep it for whoever looks into it, and restore the last good copy"
         ) from None

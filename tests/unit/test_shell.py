@@ -150,3 +150,19 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch
         shell.replace_text(file, "half")
     assert file.read_bytes() == b"new\r\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.toml", "study.toml"]
+
+
+def test_a_result_that_is_nested_without_end(tmp_path: Path) -> None:
+    study = shell.read_study(Path(__file__).parents[2] / "examples" / "indomethacin" / "study.toml")
+    (tmp_path / "result.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="is no result of this program"):
+        shell.refuse_other_result(tmp_path, study)
+
+
+def test_a_new_file_is_written_as_a_whole_or_not_at_all(tmp_path: Path, full_disk: FullDisk) -> None:
+    file = tmp_path / "result.json"
+    with full_disk(3), pytest.raises(OSError, match=r"File too large: '.*result\.json'"):
+        shell.replace_text(file, "whole")
+    assert list(tmp_path.iterdir()) == []
+    shell.replace_text(file, "whole")
+    assert file.read_text() == "whole"

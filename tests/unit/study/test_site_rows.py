@@ -213,3 +213,18 @@ def test_the_refit_to_all_rows_may_start_beside_the_training_rows_estimate() -> 
     rows, asked = divided()
     rows.answer(replace(asked, part="training"))
     assert np.isfinite(rows.answer(replace(asked, theta=(0.0, 0.101, 0.202, 0.505)))).all()
+
+
+def test_a_description_that_was_refused_is_refused_after_a_restart_too() -> None:
+    """With dropouts a question may stand in the journal before it is answered: that is no reason to believe it."""
+    asked = question(described(60), (0.0, 0.1, 0.2, 0.5))
+    changed = replace(asked, description=(*asked.description[:-1], 2.0 * asked.description[-1]))
+    rows = site(60)
+    rows.recall([Describe(), asked, changed])
+    with pytest.raises(PeerError, match="changes its pooled description"):
+        rows.answer(changed)
+    impossible = replace(asked, description=(*asked.description[:-1], 0.0))
+    rows = site(60)
+    rows.recall([Describe(), impossible])
+    with pytest.raises(PeerError, match="sums of squares that cannot be"):
+        rows.answer(impossible)
