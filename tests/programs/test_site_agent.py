@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -196,14 +197,16 @@ class Dialogue:
         self.study = study.replaced(
             identities={name: (own.public_key, own.certificate) for name, own in identities.items()}
         )
-        self.design, self.identities, self.sent = design_of(self.study), identities, []
+        self.design, self.identities, self.sent, self.table = design_of(self.study), identities, [], b"the table"
 
     def join(self, folder, *asked):
         """One run of the program, which is asked in turn, and then loses the line."""
         self.left, self.coordinator = list(asked), Coordinator(terms_of(self.study))
         signing = self.identities[ME].signing
         rows = SiteRows(self.study, self.design, ME)
-        participation = Participation(self.study, self.study, rows, signing, Policy(), secrets.token_bytes, None)
+        participation = Participation(
+            self.study, self.study, rows, signing, Policy(), secrets.token_bytes, None, self.table
+        )
         participation.take_part(folder, self, lambda finished, sums: None, lambda line: None)
 
     def send(self, message):
@@ -245,6 +248,21 @@ def test_what_was_asked_in_an_earlier_session_of_the_folder_still_counts(table, 
         *("Hello", "Contribution", "Contribution"),
         *("Hello", "Contribution", "Refusal"),
     ]
+
+
+@pytest.mark.parametrize(("table_file", "is_the_same"), [(b"the table", True), (b"the table, corrected", False)])
+def test_a_copied_folder_gives_no_other_answer_under_the_same_masks(table, tmp_path, table_file, is_the_same):
+    """On another machine, or after a restore: what differs would be a patient's values, in clear."""
+    talk = Dialogue(lambda study: study.design(table, ME, "table.csv"))
+    (tmp_path / "copy").mkdir()
+    SeedFile(tmp_path).draw(secrets.token_bytes)
+    shutil.copy2(tmp_path / "session.seed", tmp_path / "copy")
+    for folder, talk.table in ((tmp_path, b"the table"), (tmp_path / "copy", table_file)):
+        with pytest.raises(LinkError):
+            talk.join(folder)
+    one, other = talk.sent
+    assert (one == other) == is_the_same
+    assert (one.mask_public_key == other.mask_public_key) == (one.nonce == other.nonce) == is_the_same
 
 
 def test_a_site_that_its_operator_stops_says_nothing_and_can_go_on(script, agent):
