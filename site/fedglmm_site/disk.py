@@ -40,10 +40,12 @@ def overwrite(file: BinaryIO, place: int, data: bytes) -> None:
 def replace(path: Path, content: bytes) -> None:
     """Put ``content`` in the place of the file ``path``, all of it or nothing, with mode 600."""
     new = path.with_name(f"{path.name}.new")
-    with _named(path), os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fdatasync(file.fileno())
+    with _named(path):
+        new.unlink(missing_ok=True)  # left by a crash, or put there: then neither its mode nor its readers are ours
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fdatasync(file.fileno())
     new.replace(path)
     sync_folder(path.parent)
 

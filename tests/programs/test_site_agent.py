@@ -366,6 +366,20 @@ class TestSeedFile:
         with pytest.raises(InputError, match="chmod 600"):
             SeedFile(tmp_path).read_or_draw(secrets.token_bytes)
 
+    @pytest.mark.parametrize("is_link", [False, True])
+    def test_is_not_written_into_what_somebody_put_in_its_place(self, tmp_path, is_link):
+        """A file that all can read, or a link to one, in a folder that others can write to."""
+        planted, theirs = tmp_path / "session.seed.new", tmp_path / "theirs"
+        theirs.write_bytes(b"")
+        theirs.chmod(0o666)
+        planted.symlink_to(theirs) if is_link else theirs.rename(planted)
+        with (theirs if is_link else planted).open("rb") as reader:
+            SeedFile(tmp_path).draw(secrets.token_bytes)
+            assert reader.read() == b""
+        seed = tmp_path / "session.seed"
+        assert not seed.is_symlink()
+        assert seed.stat().st_mode & 0o777 == 0o600
+
     def test_is_forgotten(self, tmp_path):
         seeds = SeedFile(tmp_path)
         first = seeds.draw(secrets.token_bytes).content
