@@ -11,7 +11,14 @@ from fedglmm_secure.model.answers import answer, footing, part_of
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.description import Description
 from fedglmm_secure.model.design import Matrix
-from fedglmm_secure.model.questions import ALL, TRAINING, Describe, MarginalDerivatives, Question
+from fedglmm_secure.model.questions import (
+    ALL,
+    TRAINING,
+    Describe,
+    HeldOutLikelihood,
+    MarginalDerivatives,
+    Question,
+)
 from fedglmm_secure.ring import Vector
 from fedglmm_secure.study.disclosure import check_local
 from fedglmm_secure.study.guard import check_footing, check_plausible
@@ -38,6 +45,8 @@ class SiteRows:
         self._description: tuple[float, ...] = ()
         self._asked: list[tuple[str, Vector]] = []
         """The part and the parameters, in the table's own units, of each question where the study divides the rows."""
+        self._held_out: HeldOutLikelihood | None = None
+        """The one question about the validation rows since the last description."""
         self._training: DividableDesign | None = None
         self._validation: DividableDesign | None = None
         if study.validation is not None:
@@ -47,16 +56,23 @@ class SiteRows:
         """This site's share of the answer, one number for each of the question's slots.
 
         Raises OwnRowsError when it would rest on too few rows, PeerError for a description that cannot be, or for what
-        would give the validation rows by subtraction.
+        would give the validation rows by subtraction, or more of them than a fit needs.
         """
         part = part_of(question)
         rows = self.design if part == ALL else self._training if part == TRAINING else self._validation
         if rows is None:
             raise InputError(f"the study sets no {part} rows aside; add [validation] or ask for all rows")
         if isinstance(question, Describe):
-            self._description = ()  # asked again only of a smaller cohort, which has another one
+            self._description, self._held_out = (), None  # asked again only of a smaller cohort, which has others
         else:
             self._check_description(question.description)
+        if isinstance(question, HeldOutLikelihood):
+            if self._held_out not in (None, question):  # (rule 30)
+                raise PeerError(
+                    "the coordinator asks about the validation rows a second time, and a fit needs them once; do not "
+                    "trust this coordinator"
+                )
+            self._held_out = question
         self._refuse_subtraction(question)
         if rows.rows and (at := footing(question, self._layout, rows)) is not None:
             check_footing(self._study, at)
@@ -66,9 +82,11 @@ class SiteRows:
         """Take back what was let through, in order, before this site was started again."""
         for question in asked:
             if isinstance(question, Describe):
-                self._description = ()
+                self._description, self._held_out = (), None
                 continue
             self._description = question.description
+            if isinstance(question, HeldOutLikelihood):
+                self._held_out = question
             if self._study.validation is not None and isinstance(question, MarginalDerivatives):
                 self._asked.append((question.part, self._in_table_units(question)))
 

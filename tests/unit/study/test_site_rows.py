@@ -14,7 +14,7 @@ from fedglmm_secure.errors import PeerError, RefusalError
 from fedglmm_secure.estimate import estimator
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.description import Description
-from fedglmm_secure.model.questions import Describe, MarginalDerivatives
+from fedglmm_secure.model.questions import Describe, HeldOutLikelihood, MarginalDerivatives
 from fedglmm_secure.study import Study, parse_table
 from fedglmm_secure.study.guard import check_question
 from fedglmm_secure.study.site_rows import SiteRows
@@ -212,6 +212,34 @@ def test_a_site_that_was_started_again_recalls_what_it_answered() -> None:
         rows.answer(asked)
     with pytest.raises(PeerError, match="changes its pooled description"):
         rows.answer(replace(asked, part="training", description=(*asked.description[:-1], 0.0)))
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_the_validation_rows_are_asked_about_once(restarted: bool) -> None:
+    """More penalties than the study has would be asked about otherwise, and the limit on them be of each question."""
+    rows, asked = divided()
+    once = HeldOutLikelihood((asked.theta,), 1, asked.columns, asked.description)
+    other = replace(once, thetas=((0.0, 0.0, 0.0, 0.5),))
+    if restarted:
+        rows.recall([Describe(), once])
+    assert (rows.answer(once) == rows.answer(once)).all()
+    with pytest.raises(PeerError, match="a second time, and a fit needs them once"):
+        rows.answer(other)
+    rows.answer(Describe())
+    assert np.isfinite(rows.answer(other)).all()
+
+
+@pytest.mark.parametrize("others", [(), (Describe(),)])
+def test_what_was_asked_about_the_validation_rows_is_recalled(others: tuple[Describe, ...]) -> None:
+    rows, asked = divided()
+    once = HeldOutLikelihood((asked.theta,), 1, asked.columns, asked.description)
+    rows.recall([Describe(), once, *others])
+    other = replace(once, thetas=((0.0, 0.0, 0.0, 0.5),))
+    if others:
+        assert np.isfinite(rows.answer(other)).all()
+    else:
+        with pytest.raises(PeerError, match="a second time"):
+            rows.answer(other)
 
 
 def test_the_refit_to_all_rows_may_start_beside_the_training_rows_estimate() -> None:
