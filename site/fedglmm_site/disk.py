@@ -10,8 +10,11 @@ from typing import BinaryIO
 
 
 def open_private(path: Path, *, appending: bool = True) -> BinaryIO:
-    """Open or make a file of mode 600: read from its beginning, and ``appending`` written to at its end."""
-    flags = os.O_RDWR | os.O_CREAT | (os.O_APPEND if appending else 0)
+    """Open or make a file of mode 600: read from its beginning, and ``appending`` written to at its end.
+
+    OSError for a link: who can write to the folder must not choose which file is written to.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | (os.O_APPEND if appending else 0)
     return open(path, "r+b", opener=lambda name, _: os.open(name, flags, 0o600))
 
 

@@ -335,6 +335,12 @@ class TestJournal:
                 journal.append(record)
         assert path.read_bytes() == whole
 
+    def test_a_link_in_its_place_is_not_followed(self, tmp_path):
+        (tmp_path / "journal.jsonl").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(OSError, match="symbolic links"):
+            Journal(tmp_path / "journal.jsonl")
+        assert not (tmp_path / "elsewhere").exists()
+
     def test_a_line_cut_off_by_a_crash_is_left_out(self, tmp_path, record):
         path = tmp_path / "journal.jsonl"
         with Journal(path) as journal:
