@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import secrets
 import signal
 import time
@@ -64,6 +65,7 @@ class Service:
         """Serve until the end; whether it was interrupted before. Raises the error that ended the fit."""
         for sentence in self._study.warnings():
             self._say(f"warning: {sentence}")
+        importlib.import_module("scipy.optimize")  # while there are files to open: strangers' connections may take them
         operator = _Operator()
         self._resume()
         with Transcript(self._out / "transcript.jsonl", time.time) as transcript, self._log:

@@ -13,11 +13,20 @@ from fedglmm_secure.errors import InputError
 if TYPE_CHECKING:
     from fedglmm_secure.study import Study
 
+MOST_TEXT = 2**26
+"""Bytes of a text file: a site's report on 100,000 groups has some 10 MB. A device may have no end."""
+
 
 def read_text(path: Path, kind: str) -> str:
     """The text of a file that should be ``kind``; InputError when there is none."""
     try:
-        return read_bytes(path, kind).decode("utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_TEXT + 1)
+        if len(content) > MOST_TEXT:
+            raise InputError(f"{path}: is too large for {kind}; check that it is the right file")
+        return content.decode("utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as {kind}: {error.strerror}; check the path") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not UTF-8 text, so it is not {kind}; check that it is the right file") from None
 

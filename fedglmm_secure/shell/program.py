@@ -71,6 +71,10 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         remedy = "make room, then run the same command again" if full else "check the path and its permissions"
         _fail(program, f"{error.filename or 'a file'}: {error.strerror}; {remedy}", 2)
+    except MemoryError:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        _fail(program, "there is not enough memory; check that the files are the right ones, or make room", 2)
     except Exception as error:
         if "--debug" in sys.argv:
             traceback.print_exc()

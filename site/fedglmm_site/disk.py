@@ -10,8 +10,11 @@ from typing import BinaryIO
 
 
 def open_private(path: Path, *, appending: bool = True) -> BinaryIO:
-    """Open or make a file of mode 600: read from its beginning, and ``appending`` written to at its end."""
-    flags = os.O_RDWR | os.O_CREAT | (os.O_APPEND if appending else 0)
+    """Open or make a file of mode 600: read from its beginning, and ``appending`` written to at its end.
+
+    OSError for a link: who can write to the folder must not choose which file is written to.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | (os.O_APPEND if appending else 0)
     return open(path, "r+b", opener=lambda name, _: os.open(name, flags, 0o600))
 
 
@@ -40,10 +43,12 @@ def overwrite(file: BinaryIO, place: int, data: bytes) -> None:
 def replace(path: Path, content: bytes) -> None:
     """Put ``content`` in the place of the file ``path``, all of it or nothing, with mode 600."""
     new = path.with_name(f"{path.name}.new")
-    with _named(path), os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fdatasync(file.fileno())
+    with _named(path):
+        new.unlink(missing_ok=True)  # left by a crash, or put there: then neither its mode nor its readers are ours
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fdatasync(file.fileno())
     new.replace(path)
     sync_folder(path.parent)
 

@@ -59,7 +59,7 @@ def join(
     rows = SiteRows(judged, table.design, name)
     own_share = shell.read_share(share or keys / shell.SHARE, identity, approved) if approved.paillier else None
     participation = Participation(
-        approved, judged, rows, identity.signing, own_policy.for_sums(), secrets.token_bytes, own_share
+        approved, judged, rows, identity.signing, own_policy.for_sums(), secrets.token_bytes, own_share, table.content
     )
     register, candidate = Register(keys), table.candidate(approved)
     register.check(candidate, own_policy)

@@ -264,6 +264,7 @@ BAD_POLICIES: dict[str, tuple[bytes | None, str]] = {
     "unknown key": (b"minimum_site = 3\n", "p.toml: unknown key 'minimum_site'"),
     "wrong type": (b'minimum_sites = "three"\n', "p.toml: minimum_sites"),
     "another file": (STUDY.encode(), "p.toml: unknown key"),
+    "a number of 5000 digits": (b"minimum_sites = " + b"9" * 5000, "p.toml: has a number of too many digits"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -196,14 +197,16 @@ class Dialogue:
         self.study = study.replaced(
             identities={name: (own.public_key, own.certificate) for name, own in identities.items()}
         )
-        self.design, self.identities, self.sent = design_of(self.study), identities, []
+        self.design, self.identities, self.sent, self.table = design_of(self.study), identities, [], b"the table"
 
     def join(self, folder, *asked):
         """One run of the program, which is asked in turn, and then loses the line."""
         self.left, self.coordinator = list(asked), Coordinator(terms_of(self.study))
         signing = self.identities[ME].signing
         rows = SiteRows(self.study, self.design, ME)
-        participation = Participation(self.study, self.study, rows, signing, Policy(), secrets.token_bytes, None)
+        participation = Participation(
+            self.study, self.study, rows, signing, Policy(), secrets.token_bytes, None, self.table
+        )
         participation.take_part(folder, self, lambda finished, sums: None, lambda line: None)
 
     def send(self, message):
@@ -245,6 +248,21 @@ def test_what_was_asked_in_an_earlier_session_of_the_folder_still_counts(table, 
         *("Hello", "Contribution", "Contribution"),
         *("Hello", "Contribution", "Refusal"),
     ]
+
+
+@pytest.mark.parametrize(("table_file", "is_the_same"), [(b"the table", True), (b"the table, corrected", False)])
+def test_a_copied_folder_gives_no_other_answer_under_the_same_masks(table, tmp_path, table_file, is_the_same):
+    """On another machine, or after a restore: what differs would be a patient's values, in clear."""
+    talk = Dialogue(lambda study: study.design(table, ME, "table.csv"))
+    (tmp_path / "copy").mkdir()
+    SeedFile(tmp_path).draw(secrets.token_bytes)
+    shutil.copy2(tmp_path / "session.seed", tmp_path / "copy")
+    for folder, talk.table in ((tmp_path, b"the table"), (tmp_path / "copy", table_file)):
+        with pytest.raises(LinkError):
+            talk.join(folder)
+    one, other = talk.sent
+    assert (one == other) == is_the_same
+    assert (one.mask_public_key == other.mask_public_key) == (one.nonce == other.nonce) == is_the_same
 
 
 def test_a_site_that_its_operator_stops_says_nothing_and_can_go_on(script, agent):
@@ -317,6 +335,12 @@ class TestJournal:
                 journal.append(record)
         assert path.read_bytes() == whole
 
+    def test_a_link_in_its_place_is_not_followed(self, tmp_path):
+        (tmp_path / "journal.jsonl").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(OSError, match="symbolic links"):
+            Journal(tmp_path / "journal.jsonl")
+        assert not (tmp_path / "elsewhere").exists()
+
     def test_a_line_cut_off_by_a_crash_is_left_out(self, tmp_path, record):
         path = tmp_path / "journal.jsonl"
         with Journal(path) as journal:
@@ -347,6 +371,20 @@ class TestSeedFile:
         (tmp_path / "session.seed").chmod(0o644)
         with pytest.raises(InputError, match="chmod 600"):
             SeedFile(tmp_path).read_or_draw(secrets.token_bytes)
+
+    @pytest.mark.parametrize("is_link", [False, True])
+    def test_is_not_written_into_what_somebody_put_in_its_place(self, tmp_path, is_link):
+        """A file that all can read, or a link to one, in a folder that others can write to."""
+        planted, theirs = tmp_path / "session.seed.new", tmp_path / "theirs"
+        theirs.write_bytes(b"")
+        theirs.chmod(0o666)
+        planted.symlink_to(theirs) if is_link else theirs.rename(planted)
+        with (theirs if is_link else planted).open("rb") as reader:
+            SeedFile(tmp_path).draw(secrets.token_bytes)
+            assert reader.read() == b""
+        seed = tmp_path / "session.seed"
+        assert not seed.is_symlink()
+        assert seed.stat().st_mode & 0o777 == 0o600
 
     def test_is_forgotten(self, tmp_path):
         seeds = SeedFile(tmp_path)

@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -44,6 +45,12 @@ def test_a_thousand_idle_connections(port, sites):
     deployment, coordinator, where = port
     with connections(where, IDLE):
         the_study_is_fitted(deployment, coordinator, sites, where)
+
+
+def test_no_module_is_loaded_when_strangers_may_have_taken_all_files(port):
+    """The first fit of a coordinator at its limit ended in "Too many open files"."""
+    _, coordinator, _ = port
+    assert "/scipy/optimize/" in Path(f"/proc/{coordinator.pid}/maps").read_text()
 
 
 @pytest.mark.parametrize(

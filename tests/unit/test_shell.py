@@ -47,6 +47,7 @@ def end(error: BaseException | None, monkeypatch: pytest.MonkeyPatch, *options: 
         (LinkError("no line"), 5),
         (PeerError("a lie"), 6),
         (PermissionError(13, "Permission denied", "out"), 2),
+        (MemoryError("patient 17"), 2),
         (ZeroDivisionError("patient 17"), 1),
         (KeyboardInterrupt(), 130),
     ],
@@ -58,6 +59,11 @@ def test_each_end_has_its_code_and_at_most_one_sentence(
     said = capsys.readouterr().err
     assert len(said.splitlines()) == (code not in (0, 130))
     assert "patient 17" not in said
+
+
+def test_a_text_without_an_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(InputError, match="/dev/zero: is too large for a study file"):
+        shell.read_text(Path("/dev/zero"), "a study file")
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
