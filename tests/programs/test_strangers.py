@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from fedglmm_coordinator.limits import CALLS_OF_A_SITE
 from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.codec import METHOD
 from fedglmm_secure.wire.identity import SERVER_NAME
@@ -110,3 +112,50 @@ def test_a_message_of_a_gigabyte_and_a_slow_reader(port, sites):
             context.wrap_socket(slow).sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         time.sleep(0.2)
         the_study_is_fitted(deployment, coordinator, sites, where)
+
+
+@pytest.mark.parametrize("name", ["1_UM", "coordinator"])
+def test_calls_whose_message_never_comes_are_counted_on_all_connections(port, sites, name):
+    """Each would let gRPC hold as much of a message as comes, before any code of the coordinator hears of the call."""
+    deployment, coordinator, where = port
+    own, root = deployment.identities[name], deployment.identities["coordinator"].certificate_pem
+    credentials = grpc.ssl_channel_credentials(root, own.tls_key_pem, own.certificate_pem)
+    options = (("grpc.ssl_target_name_override", SERVER_NAME), ("grpc.use_local_subchannel_pool", 1))
+    done = threading.Event()
+
+    def silence() -> Iterator[bytes]:
+        done.wait()
+        yield from ()
+
+    with contextlib.ExitStack() as stack:
+        channels = [
+            stack.enter_context(grpc.secure_channel(f"{where[0]}:{where[1]}", credentials, options=options))
+            for _ in range(CALLS_OF_A_SITE + 3)
+        ]
+        stack.callback(done.set)
+        methods = (METHOD, "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch")
+        silent = [
+            channel.stream_stream(methods[i % 3])(silence(), timeout=60.0) for i, channel in enumerate(channels[1:])
+        ]
+        deadline = time.monotonic() + 30.0
+        while (turned_away := refused(channels[0])) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert "has 8 calls open already" in turned_away
+        while sum(not call.done() for call in silent) != CALLS_OF_A_SITE:  # the others have been turned away
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        for call in silent:
+            call.cancel()
+        while refused(channels[0]) is not None:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    the_study_is_fitted(deployment, coordinator, sites, where)
+
+
+def refused(channel: grpc.Channel) -> str | None:
+    call = channel.unary_unary("/grpc.health.v1.Health/Check").future(b"", timeout=10.0)
+    if call.code() is grpc.StatusCode.OK:
+        return None
+    assert call.code() is grpc.StatusCode.UNAVAILABLE
+    return call.details()
