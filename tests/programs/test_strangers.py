@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import secrets
 import socket
 import ssl
@@ -14,12 +15,13 @@ from pathlib import Path
 import grpc
 import pytest
 
-from fedglmm_coordinator.limits import CALLS_OF_A_SITE
+from fedglmm_coordinator.limits import CALLS_OF_A_SITE, OWN_FILES
 from fedglmm_secure.wire import identity
 from fedglmm_secure.wire.codec import METHOD
 from fedglmm_secure.wire.identity import SERVER_NAME
 
 IDLE = 1000
+MOST_FILES = 256
 
 
 @pytest.fixture
@@ -47,6 +49,19 @@ def test_a_thousand_idle_connections(port, sites):
     deployment, coordinator, where = port
     with connections(where, IDLE):
         the_study_is_fitted(deployment, coordinator, sites, where)
+
+
+def test_idle_connections_leave_the_coordinator_files_of_its_own(deploy, address, sites):
+    """It could not write its result, as the first file that it opened then was one too many."""
+    deployment = deploy()
+    coordinator = deployment.coordinator()
+    resource.prlimit(coordinator.pid, resource.RLIMIT_NOFILE, (MOST_FILES, MOST_FILES))
+    host, _, number = address(coordinator).rpartition(":")
+    open_files = Path(f"/proc/{coordinator.pid}/fd")
+    with connections((host, int(number)), 2 * MOST_FILES):
+        time.sleep(1.0)
+        assert MOST_FILES // 2 < len(list(open_files.iterdir())) <= MOST_FILES - OWN_FILES // 2
+        the_study_is_fitted(deployment, coordinator, sites, (host, int(number)))
 
 
 def test_no_module_is_loaded_when_strangers_may_have_taken_all_files(port):
