@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from pathlib import Path
@@ -16,6 +17,9 @@ class Lines:
         """Open or make ``path``; a last line that a crash cut off is removed, so that the next one is whole."""
         self._path = path
         self._file = path.open("ab+", buffering=0)  # what a full disk did not take is not tried again at the end
+        if not self._file.seekable():
+            self._file.close()
+            raise OSError(errno.ESPIPE, "it is a pipe, and no file", str(path))
         if self._file.tell():
             with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 whole = content.rfind(b"\n") + 1

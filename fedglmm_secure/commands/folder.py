@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from fedglmm_secure import shell
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.rehearsal import Rehearsal
 from fedglmm_secure.wire.records import journal_line, transcript_line
@@ -20,7 +21,11 @@ def prepare(folder: Path, tables: Iterable[Path]) -> None:
     present = {entry.name for entry in folder.iterdir()}
     if not present:
         return
-    if present - CONTENT or "study.toml" not in present or "rehearsal_of" not in (folder / "study.toml").read_text():
+    if (
+        present - CONTENT
+        or "study.toml" not in present
+        or "rehearsal_of" not in shell.read_text(folder / "study.toml", "a study file")
+    ):
         raise InputError(f"{folder}: is not empty and holds no earlier rehearsal; choose another --out folder")
     for table in tables:
         if table.resolve().is_relative_to(folder.resolve()):

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fedglmm_secure.shell.address import parse_address
-from fedglmm_secure.shell.files import read_bytes, read_text, refuse_other_result, replace_text
+from fedglmm_secure.shell.files import read_bytes, read_file, read_text, refuse_other_result, replace_text
 from fedglmm_secure.shell.passphrase import PassphraseFile, new_passphrase
 from fedglmm_secure.shell.program import (
     INTERRUPTED,
@@ -41,6 +41,7 @@ __all__ = [
     "parse_address",
     "progress_line",
     "read_bytes",
+    "read_file",
     "read_identity",
     "read_share",
     "read_study",

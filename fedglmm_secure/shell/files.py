@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +16,24 @@ if TYPE_CHECKING:
     from fedglmm_secure.study import Study
 
 MOST_TEXT = 2**26
-"""Bytes of a text file: a site's report on 100,000 groups has some 10 MB. A device may have no end."""
+"""Bytes of a text file: a site's report on 100,000 groups has some 10 MB. It is read as a whole."""
+
+
+def read_file(path: Path, most: int = -1) -> bytes:
+    """What a file holds, of a larger one the first ``most`` bytes; OSError for what is no file.
+
+    To open or read a pipe or a device may take for ever.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is a folder, pipe or device, and no file", str(path))
+        return file.read(most)
 
 
 def read_text(path: Path, kind: str) -> str:
     """The text of a file that should be ``kind``; InputError when there is none."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST_TEXT + 1)
+        content = read_file(path, MOST_TEXT + 1)
         if len(content) > MOST_TEXT:
             raise InputError(f"{path}: is too large for {kind}; check that it is the right file")
         return content.decode("utf-8")
@@ -34,7 +46,7 @@ def read_text(path: Path, kind: str) -> str:
 def read_bytes(path: Path, kind: str) -> bytes:
     """The content of a file that should be ``kind``; InputError when it cannot be read."""
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read as {kind}: {error.strerror}; check the path") from None
 
@@ -65,7 +77,7 @@ def refuse_other_result(folder: Path, study: Study) -> None:
     """Raise InputError when ``folder`` holds the result of another study, which would be replaced."""
     file = folder / "result.json"
     try:
-        held = json.loads(file.read_bytes())["study"]
+        held = json.loads(read_file(file))["study"]
         digest, name = str(held["digest"]), str(held["id"])
     except FileNotFoundError:
         return

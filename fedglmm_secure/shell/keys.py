@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fedglmm_secure.errors import InputError
+from fedglmm_secure.shell.files import read_file
 from fedglmm_secure.shell.passphrase import read_passphrase, refuse_shared
 from fedglmm_secure.wire.identity import (
     ENCRYPTION_KEY,
@@ -62,6 +63,6 @@ def _read_key(path: Path) -> bytes:
     try:
         if path.name in PRIVATE_FILES:
             refuse_shared(path)
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; make keys with `fedglmm keys new`") from None

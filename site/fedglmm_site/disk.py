@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +14,18 @@ from typing import BinaryIO
 def open_private(path: Path, *, appending: bool = True) -> BinaryIO:
     """Open or make a file of mode 600: read from its beginning, and ``appending`` written to at its end.
 
-    OSError for a link: who can write to the folder must not choose which file is written to.
+    OSError for a link or a pipe: who can write to the folder must not choose which file is written to.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | (os.O_APPEND if appending else 0)
-    return open(path, "r+b", opener=lambda name, _: os.open(name, flags, 0o600))
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | (os.O_APPEND if appending else 0)
+
+    def opened(name: str, _: int) -> int:
+        handle = os.open(name, flags, 0o600)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise OSError(errno.EINVAL, "it is a pipe or device, and no file", name)
+        return handle
+
+    return open(path, "r+b", opener=opened)
 
 
 def append(file: BinaryIO, data: bytes) -> None:

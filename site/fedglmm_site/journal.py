@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
+from fedglmm_secure import shell
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.securesum import Hello, JournalRecord, Seed, SessionOffer
 from fedglmm_secure.securesum.seed import SEED_BYTES
@@ -26,7 +27,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         """Open or create ``path``; ``records`` are those that it holds."""
-        content = path.read_bytes() if path.exists() else b""
+        content = shell.read_file(path) if path.exists() else b""
         self.records = read_journal(content, str(path))
         self._file = open_private(path)
         self._file.truncate(content.rfind(b"\n") + 1)  # a line that a crash cut off must not spoil the next
@@ -87,7 +88,7 @@ class SeedFile:
             return self.draw(randomness)
         if self._path.stat().st_mode & 0o077:
             raise InputError(f"{self._path}: can be read by others than its owner; run `chmod 600 {self._path}`")
-        return Seed(self._path.read_bytes())
+        return Seed(shell.read_file(self._path))
 
     def draw(self, randomness: Callable[[int], bytes]) -> Seed:
         """A fresh seed in place of any other."""

@@ -61,9 +61,13 @@ def test_each_end_has_its_code_and_at_most_one_sentence(
     assert "patient 17" not in said
 
 
-def test_a_text_without_an_end_is_not_read_to_its_end() -> None:
-    with pytest.raises(InputError, match="/dev/zero: is too large for a study file"):
+def test_a_text_without_an_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="/dev/zero: cannot be read as a study file: it is a folder, pipe or device"):
         shell.read_text(Path("/dev/zero"), "a study file")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(2**26 + 1)
+    with pytest.raises(InputError, match="large: is too large for a study file"):
+        shell.read_text(tmp_path / "large", "a study file")
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
