@@ -23,6 +23,7 @@ from fedglmm_secure.wire.messages import Finished
 from fedglmm_site.admission import SiteTable, require_approval, site_of
 from fedglmm_site.audit import AuditLog, refuse_lost_log
 from fedglmm_site.disk import replace
+from fedglmm_site.journal import SeedFile
 from fedglmm_site.link import Link
 from fedglmm_site.participation import Participation
 from fedglmm_site.policy import read_policy
@@ -66,6 +67,7 @@ def join(
     out.mkdir(parents=True, exist_ok=True)
     refuse_lost_log(out)  # (rule f)
     shell.refuse_other_result(out, approved)
+    SeedFile(out, approved.digest).refuse_other()
     with contextlib.ExitStack() as stack:
         stack.enter_context(register.alone(approved))
         audit = stack.enter_context(

@@ -41,7 +41,7 @@ class Participation:
         A session of this folder that has not ended goes on; when the coordinator does not know it any more, another one
         begins, with a new seed. The seed is forgotten when the result is kept, before the coordinator hears of it.
         """
-        seeds = SeedFile(folder)
+        seeds = SeedFile(folder, self.study.digest)
 
         def end(finished: Finished, sums: int) -> None:
             keep(finished, sums)

@@ -412,6 +412,25 @@ def test_a_bad_command_line(home: Path, run: Run, case: str) -> None:
     assert (code, sentence in last) == (expected, True), said
 
 
+def test_two_studies_in_one_folder(home: Path, run: Run) -> None:
+    """The one that is not over keeps its seed, its journal and its audit log."""
+    given = Study.parse((home / "study.toml").read_text(), "study.toml")
+    other = Study.parse(given.to_toml().replace('id = "bad"', 'id = "other"'), "other.toml")
+    (home / "other.toml").write_text(other.to_toml())
+    assert run("fedglmm-site approve other.toml --keys keys/a")[0] == 0
+    (home / "policy.toml").write_text('repeated_studies = "allow"\n')
+    assert run(f"{JOIN_STUDY.format('study.toml')} --policy policy.toml")[0] == 5
+    kept = {path: path.read_bytes() for path in [*(home / "own").iterdir(), home / "keys" / "a" / "register.jsonl"]}
+    code, said = run(f"{JOIN_STUDY.format('other.toml')} --policy policy.toml")
+    one_sentence(said, "fedglmm-site")
+    assert (code, f"another study (digest {given.hexdigest[:16]}) that has not ended; choose" in said) == (2, True), (
+        said
+    )
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert run(f"{JOIN_STUDY.format('study.toml')} --policy policy.toml")[0] == 5
+    assert (home / "own" / "session.seed").read_bytes() == kept[home / "own" / "session.seed"]
+
+
 def test_the_commands_above_work_with_good_inputs(home: Path, run: Run) -> None:
     """Else their refusals would prove nothing."""
     for command in (DRAFT.format("a.csv"), REHEARSE.format("a.csv"), CHECK.format("study.toml")):

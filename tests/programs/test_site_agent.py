@@ -40,6 +40,7 @@ from fedglmm_site.participation import Participation
 from tests.programs.conftest import SITES, draft_study
 
 ME = "1_UM"
+STUDY = b"\x01" * 32
 
 
 def new_site(study, own) -> Site:
@@ -241,7 +242,7 @@ def test_what_was_asked_in_an_earlier_session_of_the_folder_still_counts(table, 
     training = MarginalDerivatives(theta, talk.study.model.nodes, columns, tuple(described.tolist()), TRAINING)
     with pytest.raises(LinkError):
         talk.join(tmp_path, Describe(), training)
-    SeedFile(tmp_path).forget()
+    SeedFile(tmp_path, talk.study.digest).forget()
     with pytest.raises(PeerError, match="would give the validation rows alone"):
         talk.join(tmp_path, Describe(), replace(training, part=ALL))
     assert [type(message).__name__ for message in talk.sent] == [
@@ -255,7 +256,7 @@ def test_a_copied_folder_gives_no_other_answer_under_the_same_masks(table, tmp_p
     """On another machine, or after a restore: what differs would be a patient's values, in clear."""
     talk = Dialogue(lambda study: study.design(table, ME, "table.csv"))
     (tmp_path / "copy").mkdir()
-    SeedFile(tmp_path).draw(secrets.token_bytes)
+    SeedFile(tmp_path, talk.study.digest).draw(secrets.token_bytes)
     shutil.copy2(tmp_path / "session.seed", tmp_path / "copy")
     for folder, talk.table in ((tmp_path, b"the table"), (tmp_path / "copy", table_file)):
         with pytest.raises(LinkError):
@@ -362,15 +363,25 @@ class TestJournal:
 
 class TestSeedFile:
     def test_is_kept_for_its_owner_only_and_read_back(self, tmp_path):
-        seed = SeedFile(tmp_path).read_or_draw(secrets.token_bytes)
+        seed = SeedFile(tmp_path, STUDY).read_or_draw(secrets.token_bytes)
         assert (tmp_path / "session.seed").stat().st_mode & 0o777 == 0o600
-        assert SeedFile(tmp_path).read_or_draw(secrets.token_bytes).content == seed.content
+        assert SeedFile(tmp_path, STUDY).read_or_draw(secrets.token_bytes).content == seed.content
+
+    def test_is_of_one_study(self, tmp_path):
+        seed = SeedFile(tmp_path, STUDY).read_or_draw(secrets.token_bytes)
+        other = SeedFile(tmp_path, bytes(32))
+        for touch in (other.refuse_other, lambda: other.read_or_draw(secrets.token_bytes)):
+            with pytest.raises(InputError, match=r"holds a session of another study \(digest 0101010101010101\)"):
+                touch()
+        assert SeedFile(tmp_path, STUDY).read_or_draw(secrets.token_bytes).content == seed.content
+        SeedFile(tmp_path, STUDY).forget()
+        assert other.read_or_draw(secrets.token_bytes).content != seed.content
 
     def test_that_others_can_read_is_refused(self, tmp_path):
-        SeedFile(tmp_path).draw(secrets.token_bytes)
+        SeedFile(tmp_path, STUDY).draw(secrets.token_bytes)
         (tmp_path / "session.seed").chmod(0o644)
         with pytest.raises(InputError, match="chmod 600"):
-            SeedFile(tmp_path).read_or_draw(secrets.token_bytes)
+            SeedFile(tmp_path, STUDY).read_or_draw(secrets.token_bytes)
 
     @pytest.mark.parametrize("is_link", [False, True])
     def test_is_not_written_into_what_somebody_put_in_its_place(self, tmp_path, is_link):
@@ -380,14 +391,14 @@ class TestSeedFile:
         theirs.chmod(0o666)
         planted.symlink_to(theirs) if is_link else theirs.rename(planted)
         with (theirs if is_link else planted).open("rb") as reader:
-            SeedFile(tmp_path).draw(secrets.token_bytes)
+            SeedFile(tmp_path, STUDY).draw(secrets.token_bytes)
             assert reader.read() == b""
         seed = tmp_path / "session.seed"
         assert not seed.is_symlink()
         assert seed.stat().st_mode & 0o777 == 0o600
 
     def test_is_forgotten(self, tmp_path):
-        seeds = SeedFile(tmp_path)
+        seeds = SeedFile(tmp_path, STUDY)
         first = seeds.draw(secrets.token_bytes).content
         seeds.forget()
         assert list(tmp_path.iterdir()) == []
