@@ -134,6 +134,18 @@ def test_a_folder_of_an_earlier_rehearsal_is_used_again_and_no_other(tmp_path: P
     assert "is not empty and holds no earlier rehearsal" in ended.stderr
 
 
+@pytest.mark.parametrize("transport", ["grpc", "memory"])
+@pytest.mark.parametrize("content", ["", "x\n1\n"], ids=["no table", "other columns"])
+def test_a_rehearsal_is_not_lost_to_a_table_that_cannot_be_read(tmp_path: Path, transport: str, content: str) -> None:
+    out, table = tmp_path / "out", tmp_path / "bad.csv"
+    rehearse(out, "--transport", "memory")
+    table.write_text(content)
+    kept = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    ended = fedglmm("rehearse", STUDY, *SITES[:-1], f"--site=4_Case={table}", "--out", out, "--transport", transport)
+    assert (ended.returncode, "bad.csv: " in ended.stderr) == (2, True)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == kept
+
+
 def test_a_table_in_the_folder_that_is_emptied_stays(tmp_path: Path) -> None:
     out = tmp_path / "out"
     rehearse(out, "--transport", "memory")
