@@ -81,8 +81,8 @@ def test_no_message_of_a_site_is_larger_than_the_largest(modulus: str | None):
     names = [f"{i:x}" * 32 for i in range(16, 256)]
     data["sites"] = [{"name": name} for name in names]
     given = Study.from_dict(data, "test study")
-    if modulus is not None:
-        given = given.model_copy(update={"paillier": SimpleNamespace(modulus=modulus)})
+    key = None if modulus is None else SimpleNamespace(modulus=modulus)
+    terms = SimpleNamespace(layout=given.layout, model=given.model, sites=given.sites, paillier=key)
     head, numbers, members = (bytes(32), 2**40, names[0]), 1 + len(Describe().slots(given.layout)), len(names)
     messages = [
         Advertisement(*head, (bytes(32),) * BATCH, (bytes(32),) * BATCH, bytes(64)),
@@ -93,4 +93,4 @@ def test_no_message_of_a_site_is_larger_than_the_largest(modulus: str | None):
     ]
     if modulus is not None:
         messages.append(Opening(*head, bytes(32), bytes(768 * numbers)))
-    assert max(len(encode_site(message)) for message in messages) <= largest_message(given) < 2**22
+    assert max(len(encode_site(message)) for message in messages) <= largest_message(terms) < 2**22
