@@ -1,7 +1,8 @@
 """Where the three command lines start.
 
-Their libraries take a second or two to load, in which Ctrl-C shall end the program as it does afterwards: with no
-traceback. So this module imports nothing before it has seen to that.
+A program takes a moment to load, in which Ctrl-C shall end it as it does afterwards: with no traceback. So this module
+imports nothing before it has seen to that. What a command works with takes a second more: that is imported where the
+command begins (``commands``, and ``main`` of the other two), once its options are known to be right.
 """
 
 import signal

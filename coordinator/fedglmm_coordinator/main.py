@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
 from fedglmm_coordinator.limits import take_all_files
-from fedglmm_coordinator.service import LINGER_SECONDS, Service
-from fedglmm_coordinator.store import Store
 from fedglmm_secure import shell
 from fedglmm_secure.errors import InputError
+from fedglmm_secure.wire.limits import CALL_SECONDS
+
+LINGER_SECONDS = CALL_SECONDS + 15.0
+"""How long the sites have to collect the end: by then a site has noticed a lost line, and tried another one."""
 
 app = shell.make_app("Coordinate one study: sites connect to this program, which learns sums and nothing else.")
 
@@ -80,17 +81,28 @@ def serve(
     """
     if store is None and out is None:
         raise InputError("--store FILE.sqlite is missing: where the coordinator keeps what it must not lose; add it")
+    from fedglmm_coordinator.service import serve_fit  # noqa: PLC0415  loads gRPC, pandas and scipy
+
     take_all_files()
     given, identity = shell.read_study(study), shell.read_identity(keys, passphrase_file)
     folder = out if out is not None else cast("Path", store).parent
     folder.mkdir(parents=True, exist_ok=True)
     say = shell.speaker(quiet=quiet)
     shell.refuse_other_result(folder, given)
-    with Store(store or folder / "store.sqlite", given) as held:
-        service = Service(given, identity, held, folder, say)
-        if asyncio.run(service.run(listen, timeout, patience, linger)):
-            say("stopped; the same command goes on where it was")
-            raise typer.Exit(shell.INTERRUPTED)
+    stopped = serve_fit(
+        given,
+        identity,
+        store or folder / "store.sqlite",
+        folder,
+        say,
+        listen=listen,
+        timeout=timeout,
+        patience=patience,
+        linger=linger,
+    )
+    if stopped:
+        say("stopped; the same command goes on where it was")
+        raise typer.Exit(shell.INTERRUPTED)
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ operator's own monitoring with the coordinator's.
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import UTC, datetime
 
 import grpc
@@ -14,7 +13,8 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from fedglmm_coordinator.limits import CALLS_OF_A_SITE, OPTIONS
+from fedglmm_coordinator.gate import Gate
+from fedglmm_coordinator.limits import options
 from fedglmm_coordinator.log import Log
 from fedglmm_coordinator.session import Session
 from fedglmm_coordinator.transcript import Transcript
@@ -25,6 +25,7 @@ from fedglmm_secure.wire import status
 from fedglmm_secure.wire.certificates import coordinator_trust, out_of_date, site_trusts
 from fedglmm_secure.wire.codec import METHOD, decode_site, encode_coordinator
 from fedglmm_secure.wire.identity import Identity, certificate_der
+from fedglmm_secure.wire.terms import largest_message
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 SERVICE, _, _METHOD_NAME = METHOD[1:].partition("/")
@@ -37,19 +38,12 @@ class Exchange:
         """Serve ``session`` to the sites of ``study``."""
         self._trusts = site_trusts(study)
         self._session, self._transcript, self._log = session, transcript, log
-        self._calls: Counter[str] = Counter()
 
     async def answer(self, data: bytes, context: Context) -> bytes:
         """Answer one message of an authenticated site."""
         try:
             site = self._authenticate(context)
-            if self._calls[site] >= CALLS_OF_A_SITE:
-                raise LinkError(f"site {site} has {CALLS_OF_A_SITE} calls open already; it has one at a time")
-            self._calls[site] += 1
-            try:
-                return await self._answer(site, data)
-            finally:
-                self._calls[site] -= 1
+            return await self._answer(site, data)
         except FedglmmError as error:
             code = grpc.StatusCode[status.status_of(error)]
             return await context.abort(code, status.clip_sentence(str(error)))
@@ -69,15 +63,27 @@ class Exchange:
             )
         return encode_coordinator(await self._session.exchange(message))
 
+    def party(self, context: Context) -> str:
+        """The site whose certificate the connection has, "" for any other."""
+        return self._presented(context)[0]
+
     def _authenticate(self, context: Context) -> str:
+        site, certificate = self._presented(context)
+        if not site:
+            raise RefusalError(
+                "this certificate is not in the coordinator's copy of the study; compare the study files"
+            )
+        if fault := out_of_date(certificate, datetime.now(UTC)):
+            raise RefusalError(f"the certificate of site {site} {fault}; renew it")
+        return site
+
+    def _presented(self, context: Context) -> tuple[str, bytes]:
         for pem in context.auth_context().get("x509_pem_cert", ()):
             certificate = certificate_der(pem)
             names = [name for name, trust in self._trusts.items() if trust.knows(certificate)]
             if len(names) == 1:
-                if fault := out_of_date(certificate, datetime.now(UTC)):
-                    raise RefusalError(f"the certificate of site {names[0]} {fault}; renew it")
-                return names[0]
-        raise RefusalError("this certificate is not in the coordinator's copy of the study; compare the study files")
+                return names[0], certificate
+        return "", b""
 
 
 async def start_server(
@@ -85,7 +91,7 @@ async def start_server(
 ) -> tuple[grpc.aio.Server, str]:
     """A started server and the HOST:PORT it listens at; LinkError when the address cannot be had."""
     shell.parse_address("--listen", listen, "0.0.0.0:7443", lowest=0)
-    server = grpc.aio.server(options=OPTIONS)
+    server = grpc.aio.server(interceptors=(Gate(exchange.party),), options=options(largest_message(study)))
     handler = grpc.unary_unary_rpc_method_handler(exchange.answer)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {_METHOD_NAME: handler}),))
     await _add_standard_services(server)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import secrets
 import signal
 import time
@@ -17,16 +18,32 @@ from fedglmm_coordinator.session import Session
 from fedglmm_coordinator.store import Store
 from fedglmm_coordinator.transcript import Transcript
 from fedglmm_secure import shell
-from fedglmm_secure.estimate import FitResult, estimator
+from fedglmm_secure.estimate import FitResult
+from fedglmm_secure.estimate.estimator import estimator
 from fedglmm_secure.exchange import Conductor, Fit
 from fedglmm_secure.study import Study
 from fedglmm_secure.wire.identity import Identity
-from fedglmm_secure.wire.limits import CALL_SECONDS
 from fedglmm_secure.wire.messages import Finished, Stopped
 
-LINGER_SECONDS = CALL_SECONDS + 15.0
-"""How long the sites have to collect the end: by then a site has noticed a lost line, and tried another one."""
 T = TypeVar("T")
+
+
+def serve_fit(
+    study: Study,
+    identity: Identity,
+    store: Path,
+    out: Path,
+    say: shell.Say,
+    *,
+    listen: str,
+    timeout: float,
+    patience: float,
+    linger: float,
+) -> bool:
+    """Serve the fit that ``store`` holds, or will hold, as ``Service.run`` does."""
+    with Store(store, study) as held:
+        service = Service(study, identity, held, out, say)
+        return asyncio.run(service.run(listen, timeout, patience, linger))
 
 
 class Service:
@@ -48,6 +65,7 @@ class Service:
         """Serve until the end; whether it was interrupted before. Raises the error that ended the fit."""
         for sentence in self._study.warnings():
             self._say(f"warning: {sentence}")
+        importlib.import_module("scipy.optimize")  # while there are files to open: strangers' connections may take them
         operator = _Operator()
         self._resume()
         with Transcript(self._out / "transcript.jsonl", time.time) as transcript, self._log:
@@ -74,7 +92,7 @@ class Service:
 
         result = read_result(result_json, str(self._out / "result.json"))
         print(result.summary(), flush=True)
-        (self._out / "report.html").write_text(result_page(result), encoding="utf-8")
+        shell.replace_text(self._out / "report.html", result_page(result))
 
     def _resume(self) -> None:
         """Go on where the store says that an earlier process was."""
@@ -85,7 +103,7 @@ class Service:
                 f"this fit is done; its result, {self._out / 'result.json'}, is given again to sites that ask for it "
                 "(another fit needs another --store)"
             )
-            (self._out / "result.json").write_text(result, encoding="utf-8")
+            shell.replace_text(self._out / "result.json", result)
         elif standing is not None:
             self._session.count_all(self._store.bytes_sent)
             self._conductor.resume(standing)
@@ -99,7 +117,7 @@ class Service:
         protocol, sent = self._study.security.protocol, dict(self._session.bytes_sent)
         secured = result.secured(protocol, sent, time.monotonic() - self._began)
         text = secured.to_json()
-        (self._out / "result.json").write_text(text, encoding="utf-8")
+        shell.replace_text(self._out / "result.json", text)  # half of one would be in the way of the same command
         self._store.finish(text)
         return text
 

@@ -69,7 +69,8 @@ class Session:
         self._heard[message.site] = self._now()
         before = self._standing()
         try:
-            self._conductor.take(message)
+            if not self._is_breaking_off:
+                self._conductor.take(message)
             if self._standing() != before:
                 self._news.ring()
             return await self._following(message)
@@ -88,8 +89,14 @@ class Session:
         self._news.ring()
 
     def fail(self, fault: Exception) -> None:
-        """End this program, but not the session: ``run`` raises ``fault``, and sites come back to the next program."""
+        """End this program, but not the session: ``run`` raises ``fault``, and sites come back to the next program.
+
+        Where the fit has ended already, the operator hears why a site cannot be told.
+        """
         self._fault = fault
+        if self._conductor.end is not None:
+            with contextlib.suppress(OSError):  # the log may be what cannot be written
+                self._say_once(f"a site that asks for the end cannot be answered: {fault}")
         self.leave()
 
     async def run(self, timeout: float, patience: float) -> Finished | Stopped:
@@ -182,14 +189,20 @@ class Session:
             self._said.add(line)
             self._say(line)
 
+    @property
+    def _is_breaking_off(self) -> bool:
+        """Whether this program ends before the fit: what it holds may not be in the store, and must not be used."""
+        return self._leaving and self._conductor.end is None
+
+    def _answer(self, message: SiteMessage) -> CoordinatorMessage | None:
+        return Wait() if self._is_breaking_off else self._conductor.following(message)
+
     async def _following(self, message: SiteMessage) -> CoordinatorMessage:
         try:
             async with asyncio.timeout(self._poll_seconds):
-                while (answer := self._conductor.following(message)) is None and not self._leaving:
+                while (answer := self._answer(message)) is None:
                     await self._news.wait()
         except TimeoutError:
-            return Wait()
-        if answer is None:
             return Wait()
         if isinstance(answer, Stopped) or (isinstance(answer, Finished) and _has_result(message)):
             self._told.add(message.site)

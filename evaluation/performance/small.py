@@ -25,7 +25,7 @@ from rich.table import Table
 
 from fedglmm_secure import FitResult, Study, ring
 from fedglmm_secure.errors import FitError
-from fedglmm_secure.estimate import estimator
+from fedglmm_secure.estimate.estimator import estimator
 from fedglmm_secure.model.answers import answer
 from fedglmm_secure.model.design import Design
 from fedglmm_secure.ring import Vector

@@ -20,7 +20,9 @@ _MODULES = {
     TOOLS_PROGRAM: "fedglmm_secure.commands.main",
 }
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([*_MODULES.values(), "fedglmm_secure.report"])
+_WORK = ("fedglmm_coordinator.service", "fedglmm_site.joining", "fedglmm_secure.commands.rehearsing")
+"""What the programs load once their options are known to be right."""
+_FORKS.set_forkserver_preload([*_MODULES.values(), *_WORK, "fedglmm_secure.report"])
 
 
 class Program:

@@ -27,7 +27,7 @@ import pandas as pd
 from scipy.stats import chi2
 
 from fedglmm_secure import Study, ring
-from fedglmm_secure.estimate import estimator
+from fedglmm_secure.estimate.estimator import estimator
 from fedglmm_secure.rehearsal import rehearse_in_memory
 from fedglmm_secure.securesum.messages import Contribution
 from fedglmm_secure.study import parse_table

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fedglmm_secure import shell
 from fedglmm_secure.errors import InputError
-from fedglmm_secure.estimate.comparison import Comparison, compare_results
+
+if TYPE_CHECKING:
+    from fedglmm_secure.estimate.comparison import Comparison
 
 
 def compare(
@@ -30,7 +32,10 @@ def compare(
     Example:
       fedglmm compare run-without-age run-with-age
     """
-    print(table(compare_results(_result(first), _result(second))))
+    results = _result(first), _result(second)
+    from fedglmm_secure.estimate.comparison import compare_results  # noqa: PLC0415  loads pandas and scipy
+
+    print(table(compare_results(*results)))
 
 
 def table(comparison: Comparison) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
+from fedglmm_secure import shell
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.rehearsal import Rehearsal
 from fedglmm_secure.wire.records import journal_line, transcript_line
@@ -13,17 +15,29 @@ from fedglmm_secure.wire.records import journal_line, transcript_line
 CONTENT = {"result.json", "report.html", "study.toml", "sites", "coordinator"}
 
 
-def prepare(folder: Path) -> None:
-    """Make the folder, or empty it of an earlier rehearsal; InputError when it holds anything else."""
-    folder.mkdir(parents=True, exist_ok=True)
-    present = {entry.name for entry in folder.iterdir()}
-    if not present:
-        return
-    if present - CONTENT or "study.toml" not in present or "rehearsal_of" not in (folder / "study.toml").read_text():
+def check(folder: Path, tables: Iterable[Path]) -> None:
+    """InputError when the folder is there and holds anything but an earlier rehearsal, or holds a table."""
+    present = _present(folder)
+    earlier = shell.read_text(folder / "study.toml", "a study file") if "study.toml" in present else ""
+    if present and (present - CONTENT or "rehearsal_of" not in earlier):
         raise InputError(f"{folder}: is not empty and holds no earlier rehearsal; choose another --out folder")
-    for name in present:
+    for table in tables if present else ():
+        if table.resolve().is_relative_to(folder.resolve()):
+            raise InputError(
+                f"{table}: lies in the --out folder {folder}, which is emptied; move it, or choose another"
+            )
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder, or empty it of an earlier rehearsal."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _present(folder):
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _present(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir()} if folder.exists() else set()
 
 
 def write(folder: Path, rehearsal: Rehearsal) -> None:

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from fedglmm_secure import shell
-from fedglmm_secure.wire import identity
 
 app = shell.make_app("A site's or a coordinator's identity.")
 
@@ -35,6 +34,8 @@ def new(
     Example:
       fedglmm keys new ~/fedglmm-keys --passphrase
     """
+    from fedglmm_secure.wire import identity  # noqa: PLC0415  loads numpy and cryptography
+
     protected = passphrase or passphrase_file is not None
     shell.write_identity(folder, identity.generate(shell.new_passphrase(passphrase_file) if protected else None))
     print(

@@ -9,12 +9,7 @@ from typing import Annotated
 import typer
 
 from fedglmm_secure import shell
-from fedglmm_secure.commands import folder
-from fedglmm_secure.commands.processes import rehearse_over_grpc
 from fedglmm_secure.errors import InputError
-from fedglmm_secure.rehearsal import Weather, rehearse_in_memory
-from fedglmm_secure.rehearsal.memory import check_tables
-from fedglmm_secure.study import parse_table
 
 
 class Transport(StrEnum):
@@ -61,26 +56,16 @@ def rehearse(
       fedglmm rehearse study.toml --site north=north.csv \\
         --site south=south.csv --site west=west.csv --out run1
     """
-    given, tables = shell.read_study(study), _tables(site)
-    check_tables(given, tables)
+    tables = _tables(site)
     if weather is not None and transport is not Transport.MEMORY:
         raise InputError("--weather needs a network that can be disturbed; add --transport memory")
-    folder.prepare(out)
-    say = shell.speaker(quiet=quiet)
-    chosen = protocol.value if protocol else None
+    from fedglmm_secure.commands import rehearsing  # noqa: PLC0415  loads pandas and scipy
+
+    say, chosen = shell.speaker(quiet=quiet), protocol.value if protocol else None
     if transport is Transport.GRPC:
-        summary = rehearse_over_grpc(given, tables, out, chosen, say, quiet=quiet, debug=debug)
+        summary = rehearsing.over_grpc(study, tables, out, chosen, say, quiet=quiet, debug=debug)
     else:
-        frames = {name: parse_table(str(path), shell.read_bytes(path, "a table")) for name, path in tables.items()}
-        rehearsal = rehearse_in_memory(
-            given,
-            frames,
-            protocol=chosen,
-            report=lambda row: say(shell.progress_line(row)),
-            weather=None if weather is None else Weather(weather),
-        )
-        folder.write(out, rehearsal)
-        summary = rehearsal.result.summary() + (f"\n\n{rehearsal.weather}" if rehearsal.weather else "")
+        summary = rehearsing.in_memory(study, tables, out, chosen, say, weather)
     print(f"{summary}\n\nresult: {out / 'result.json'}\nreport: {out / 'report.html'}")
     print(f"what each party kept: {out / 'sites'}, {out / 'coordinator'}")
 

@@ -31,14 +31,14 @@ def report(
     Example:
       fedglmm report run1
     """
-    from fedglmm_secure.report import read_result, read_site_report, result_page, site_page  # noqa: PLC0415  matplotlib
-
     result, own = folder / "result.json", folder / "report.json"
     if not (result.exists() or own.exists()):
         raise InputError(
             f"{folder}: holds neither a result.json nor a site's report.json; give the --out folder of a rehearsal, "
             "a coordinator or a site"
         )
+    from fedglmm_secure.report import read_result, read_site_report, result_page, site_page  # noqa: PLC0415  matplotlib
+
     if result.exists():
         fit = read_result(shell.read_text(result, "a result"), str(result))
         _write(folder / "report.html", result_page(fit))

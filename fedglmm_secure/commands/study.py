@@ -10,12 +10,8 @@ from typing import Annotated
 import typer
 
 from fedglmm_secure import shell
-from fedglmm_secure.study import Study, edit, parse_table
-from fedglmm_secure.study.disclosure import parameters as parameters_of
-from fedglmm_secure.study.draft import Request
-from fedglmm_secure.study.draft import draft as make_draft
-from fedglmm_secure.study.proposal import TYPES, parse_type
-from fedglmm_secure.wire import identity
+from fedglmm_secure.choices import VARIABLE_TYPES, VariableType
+from fedglmm_secure.errors import InputError
 
 app = shell.make_app("Write a study file, and look at it before anyone approves it.")
 
@@ -47,7 +43,7 @@ def draft(
         typer.Option(
             "--type",
             metavar="NAME=TYPE",
-            help=f"A variable's type, if it is guessed wrong: {', '.join(TYPES)}; once for each variable.",
+            help=f"A variable's type, if it is guessed wrong: {', '.join(VARIABLE_TYPES)}; once for each variable.",
         ),
     ] = None,
     offset: Annotated[str | None, typer.Option(metavar="COLUMN", help="Added to the linear predictor.")] = None,
@@ -66,9 +62,12 @@ def draft(
       fedglmm study draft patients.csv \\
         --formula "outcome ~ age + rx + (1 | site)" > study.toml
     """
-    types = dict(parse_type(option) for option in kind or ())
-    request = Request(formula, family, study_id, types, offset=offset, weights=weights, trials=trials)
-    made = make_draft(request, parse_table(str(table), shell.read_bytes(table, "a table")), str(table))
+    types, data = dict(parse_type(option) for option in kind or ()), shell.read_bytes(table, "a table")
+    from fedglmm_secure.study import draft as drafts  # noqa: PLC0415  loads pandas and scipy
+    from fedglmm_secure.study import parse_table  # noqa: PLC0415  the same
+
+    request = drafts.Request(formula, family, study_id, types, offset=offset, weights=weights, trials=trials)
+    made = drafts.draft(request, parse_table(str(table), data), str(table))
     for note in made.notes:
         print(f"note: {note}", file=sys.stderr)
     print(made.text, end="")
@@ -90,8 +89,9 @@ def add_site(
     Example:
       fedglmm study add-site study.toml north keys/north/public.toml
     """
-    text = shell.read_text(study, "a study file")
-    shell.replace_text(study, edit.add_site(text, str(study), name, _public(public), replace=replace))
+    from fedglmm_secure.commands import roster  # noqa: PLC0415  loads pandas, for the study's formula
+
+    roster.add_site(study, name, public, replace=replace)
     print(f"site {name} is in {study}; its digest is now {shell.read_study(study).hexdigest}")
 
 
@@ -110,8 +110,9 @@ def set_coordinator(
     Example:
       fedglmm study set-coordinator study.toml keys/coordinator/public.toml
     """
-    text = shell.read_text(study, "a study file")
-    shell.replace_text(study, edit.set_coordinator(text, str(study), _public(public), replace=replace))
+    from fedglmm_secure.commands import roster  # noqa: PLC0415  loads pandas, for the study's formula
+
+    roster.set_coordinator(study, public, replace=replace)
     print(f"the coordinator is in {study}; its digest is now {shell.read_study(study).hexdigest}")
 
 
@@ -127,41 +128,15 @@ def check(study: StudyFile, debug: shell.Debug = False) -> None:
     Example:
       fedglmm study check examples/indomethacin/study.toml
     """
+    from fedglmm_secure.commands.description import description  # noqa: PLC0415  loads pandas, for the formula
+
     print(description(shell.read_study(study)))
 
 
-METHODS = {"laplace": "Laplace", "glm": "no random effects", "pql": "penalised quasi-likelihood"}
-
-
-def description(study: Study) -> str:
-    """A study in plain words."""
-    model, layout, security, disclosure = study.model, study.layout, study.security, study.disclosure
-    method = METHODS.get(model.method, f"adaptive Gauss-Hermite, {model.nodes} nodes")
-    parameters = parameters_of(study)
-    numbers = 1 + parameters + parameters * (parameters + 1) // 2
-    rows = (
-        ("study", f"{study.study.id}: {study.study.title}" if study.study.title else study.study.id),
-        ("digest", study.hexdigest),
-        ("model", f"{model.formula}  ({model.family}, {method})"),
-        ("fixed effects", ", ".join(layout.columns[: len(layout.columns) - (model.family == "gaussian")])),
-        ("random effects", f"{', '.join(layout.terms)} by {layout.group}" if layout.terms else "none"),
-        ("parameters", f"{parameters}; each sum of a fit after the first is {numbers} numbers"),
-        ("sites", ", ".join(site.name for site in study.sites) or "none yet"),
-        ("security", f"{security.protocol}, at least {security.minimum_sites} sites, {security.dropouts} dropouts"),
-        (
-            "disclosure",
-            f"cells of at least {disclosure.minimum_cell} rows, {disclosure.minimum_rows} rows in all, "
-            f"at most {disclosure.maximum_parameters_per_row:g} parameters a row, "
-            f"{disclosure.maximum_levels} levels and {disclosure.maximum_levels_per_row:g} levels a row",
-        ),
-    )
-    width = max(len(name) for name, _ in rows)
-    lines = [f"{name:<{width}}  {text}" for name, text in rows]
-    return "\n".join([*lines, *(f"warning: {sentence}" for sentence in study.warnings())])
-
-
-def _public(path: Path) -> edit.Keys:
-    keys = edit.parse_public(shell.read_text(path, "a public.toml"), str(path))
-    if "certificate" in keys:
-        identity.certificate_der(keys["certificate"])
-    return keys
+def parse_type(option: str) -> tuple[str, VariableType]:
+    """NAME and TYPE of an option ``NAME=TYPE``; InputError for another form or type."""
+    name, _, kind = option.rpartition("=")
+    for known in VARIABLE_TYPES:
+        if name and kind == known:
+            return name, known
+    raise InputError(f"--type {option}: write NAME=TYPE, where TYPE is one of {', '.join(VARIABLE_TYPES)}")

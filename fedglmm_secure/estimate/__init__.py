@@ -1,6 +1,9 @@
-"""Estimators: generators of questions that run on the coordinator and know nothing of networks or cryptography."""
+"""Estimators: generators of questions that run on the coordinator and know nothing of networks or cryptography.
 
-from fedglmm_secure.estimate.estimator import estimator
+``estimator`` makes one, for a study; it is imported from its module, so that what only shows a result loads none of the
+mathematics.
+"""
+
 from fedglmm_secure.estimate.result import FitResult, TraceRow
 
-__all__ = ["FitResult", "TraceRow", "estimator"]
+__all__ = ["FitResult", "TraceRow"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fedglmm_secure.errors import PeerError
+from fedglmm_secure.estimate.result import SITE_FORMAT
 from fedglmm_secure.model.design import Design, Layout, Matrix
 from fedglmm_secure.model.family import FAMILIES
 from fedglmm_secure.model.groups import blocks
@@ -17,8 +18,6 @@ from fedglmm_secure.model.modes import conditional_modes, curvatures
 from fedglmm_secure.model.units import Units
 from fedglmm_secure.ring import Vector
 from fedglmm_secure.study import Study
-
-FORMAT = "fedglmm-site-report/1"
 
 
 def local_report(study: Study, site: str, design: Design, sums: int, result_json: str) -> dict[str, object]:
@@ -29,7 +28,7 @@ def local_report(study: Study, site: str, design: Design, sums: int, result_json
     """
     estimates = _estimates(study.layout, result_json)
     return {
-        "format": FORMAT,
+        "format": SITE_FORMAT,
         "site": site,
         "study": {"id": study.study.id, "digest": study.hexdigest},
         "rows": design.rows,

@@ -8,6 +8,9 @@ from typing import Any
 
 FORMAT = "fedglmm-result/1"
 
+SITE_FORMAT = "fedglmm-site-report/1"
+"""Of what a site computes for itself (``local``)."""
+
 
 @dataclass(frozen=True)
 class StudyName:

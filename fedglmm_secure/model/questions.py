@@ -17,7 +17,6 @@ from fedglmm_secure.model.design import Layout
 
 ALL, TRAINING, VALIDATION = "all", "training", "validation"
 """Parts of a site's rows: every one, or those drawn to fit with and those to choose a penalty by."""
-PARTS = (ALL, TRAINING, VALIDATION)
 
 
 @dataclass(frozen=True)

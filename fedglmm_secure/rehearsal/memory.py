@@ -15,7 +15,8 @@ from time import perf_counter
 import pandas as pd
 
 from fedglmm_secure.errors import FedglmmError, InputError
-from fedglmm_secure.estimate import FitResult, estimator
+from fedglmm_secure.estimate import FitResult
+from fedglmm_secure.estimate.estimator import estimator
 from fedglmm_secure.estimate.local import local_report
 from fedglmm_secure.estimate.newton import Report
 from fedglmm_secure.exchange import Conductor, Party
@@ -196,7 +197,8 @@ def check_tables(study: Study, tables: Mapping[str, object]) -> None:
             [f"no table for {', '.join(missing)}"] * bool(missing)
             + [f"a table for {', '.join(unknown)}, which the study does not have"] * bool(unknown)
         )
-        raise InputError(f"there is {wrong}; give one table for each of the study's sites: {', '.join(roster)}")
+        sites = ", ".join(roster) or "none yet, add them with `fedglmm study add-site`"
+        raise InputError(f"there is {wrong}; give one table for each of the study's sites: {sites}")
 
 
 def rehearsal_copy(

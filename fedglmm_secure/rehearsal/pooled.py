@@ -7,7 +7,8 @@ from time import perf_counter
 import pandas as pd
 
 from fedglmm_secure.errors import InputError
-from fedglmm_secure.estimate import FitResult, estimator
+from fedglmm_secure.estimate import FitResult
+from fedglmm_secure.estimate.estimator import estimator
 from fedglmm_secure.estimate.newton import Report
 from fedglmm_secure.model.answers import answer
 from fedglmm_secure.rehearsal.source import StudySource, as_study, check_frame

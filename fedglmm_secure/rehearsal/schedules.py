@@ -17,7 +17,8 @@ import pandas as pd
 
 from fedglmm_secure import ring
 from fedglmm_secure.errors import FedglmmError, LinkError, PeerError, RefusalError
-from fedglmm_secure.estimate import FitResult, estimator
+from fedglmm_secure.estimate import FitResult
+from fedglmm_secure.estimate.estimator import estimator
 from fedglmm_secure.exchange import Conductor, Party
 from fedglmm_secure.exchange.conductor import Fit
 from fedglmm_secure.rehearsal.hostile import MOST_STEPS, HostileNetwork

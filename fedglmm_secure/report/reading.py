@@ -9,9 +9,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from fedglmm_secure.errors import InputError
-from fedglmm_secure.estimate.local import FORMAT as SITE_REPORT
-from fedglmm_secure.estimate.result import FORMAT as RESULT
-from fedglmm_secure.estimate.result import FitResult
+from fedglmm_secure.estimate.result import FORMAT, SITE_FORMAT, FitResult
 from fedglmm_secure.report.numbers import plain
 
 Count = Annotated[int, Field(ge=0)]
@@ -57,7 +55,7 @@ class SiteReport(_Table):
 
 def read_result(text: str, source: str) -> FitResult:
     """The fit in a result.json; InputError, which names ``source`` and the key, when it does not hold one."""
-    fit, content = _read(FitResult, RESULT, text, source)
+    fit, content = _read(FitResult, FORMAT, text, source)
     _refuse_unknown(content, asdict(fit), source)
     for effect in fit.random_effects:
         matrices = (effect.correlation, effect.correlation_std_error)
@@ -69,7 +67,7 @@ def read_result(text: str, source: str) -> FitResult:
 
 def read_site_report(text: str, source: str) -> SiteReport:
     """The report in a site's report.json; InputError, which names ``source`` and the key, when it does not hold one."""
-    report, content = _read(SiteReport, SITE_REPORT, text, source)
+    report, content = _read(SiteReport, SITE_FORMAT, text, source)
     _refuse_unknown(content, report.model_dump(), source)
     if any(set(names) != set(report.terms) for group in report.groups for names in (group.mode, group.std_dev)):
         raise InputError(f"{source}: groups: not all have the same terms; {AGAIN}")

@@ -80,7 +80,7 @@ class Coordinator:
         if self._session is not NO_SESSION:
             raise LinkError(
                 f"site {hello.site!r} came back without the keys of this session, which cannot go on "
-                "without them; start that site with the --out folder it had, or start the session again"
+                "without them; start that site with the --out folder and the table it had, or start the session again"
             )
         self._machine.move(CoordinatorEvent.HELLO)
         self._hellos[hello.site] = hello

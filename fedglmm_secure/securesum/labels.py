@@ -23,6 +23,9 @@ QUESTION: Final = "fedglmm/securesum/v1/question"
 CONTEXT: Final = "fedglmm/securesum/v2/sum"
 """The context of one sum."""
 
+SEED_TABLE: Final = "fedglmm/seed/v1/table"
+"""A site's session seed for one table, from the seed that it keeps."""
+
 SEED_NONCE: Final = "fedglmm/seed/v1/nonce"
 """A site's nonce, from its session seed."""
 

@@ -6,11 +6,14 @@ seed is forgotten when the session ends: nothing on disk opens the masks of a pa
 
 from __future__ import annotations
 
+import hashlib
+
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from fedglmm_secure import canonical
 from fedglmm_secure.errors import InputError
+from fedglmm_secure.securesum import labels
 
 SEED_BYTES = 32
 
@@ -33,6 +36,14 @@ class Seed:
         """HKDF-SHA256 (RFC 5869) of the seed for one purpose."""
         info = canonical.encode([label, *fields])
         return HKDF(algorithm=SHA256(), length=size, salt=None, info=info).derive(self._content)
+
+    def for_table(self, table: bytes) -> Seed:
+        """The seed of a session over the table file ``table``.
+
+        A folder that was copied or restored has the same seed again: over another table it would give another answer
+        under the same mask, and the two differ by the rows that were changed.
+        """
+        return Seed(self.derive(labels.SEED_TABLE, hashlib.sha256(table).digest()))
 
     def __repr__(self) -> str:
         return "Seed(<secret>)"

@@ -1,18 +1,16 @@
-"""What the three command lines share."""
+"""What the three command lines share.
+
+Which command it is, its help and the faults of its options need only what is imported here. What reads keys and studies
+is imported on first use, with the libraries that it needs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from fedglmm_secure.shell.address import parse_address
-from fedglmm_secure.shell.files import (
-    SHARE,
-    read_bytes,
-    read_identity,
-    read_share,
-    read_study,
-    read_text,
-    refuse_other_result,
-    replace_text,
-    write_identity,
-    write_share,
-)
+from fedglmm_secure.shell.files import read_bytes, read_file, read_text, refuse_other_result, replace_text
 from fedglmm_secure.shell.passphrase import PassphraseFile, new_passphrase
 from fedglmm_secure.shell.program import (
     INTERRUPTED,
@@ -25,6 +23,10 @@ from fedglmm_secure.shell.program import (
     run,
     speaker,
 )
+
+if TYPE_CHECKING:
+    from fedglmm_secure.shell.keys import read_identity, write_identity
+    from fedglmm_secure.shell.study import SHARE, read_share, read_study, write_share
 
 __all__ = [
     "INTERRUPTED",
@@ -39,6 +41,7 @@ __all__ = [
     "parse_address",
     "progress_line",
     "read_bytes",
+    "read_file",
     "read_identity",
     "read_share",
     "read_study",
@@ -50,3 +53,22 @@ __all__ = [
     "write_identity",
     "write_share",
 ]
+
+_HOMES = {
+    "SHARE": "fedglmm_secure.shell.study",
+    "read_identity": "fedglmm_secure.shell.keys",
+    "read_share": "fedglmm_secure.shell.study",
+    "read_study": "fedglmm_secure.shell.study",
+    "write_identity": "fedglmm_secure.shell.keys",
+    "write_share": "fedglmm_secure.shell.study",
+}
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

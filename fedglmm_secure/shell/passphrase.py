@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from fedglmm_secure.errors import InputError
+from fedglmm_secure.shell.files import MOST_TEXT, read_file
 
 VARIABLE = "FEDGLMM_PASSPHRASE"
 FILE_VARIABLE = "FEDGLMM_PASSPHRASE_FILE"
@@ -58,7 +59,7 @@ def _given(file: Path | None) -> str | None:
         return os.environ.get(VARIABLE)
     try:
         refuse_shared(named)
-        text = named.read_text(encoding="utf-8")
+        text = read_file(named, MOST_TEXT).decode()
     except OSError as error:
         raise InputError(f"{named}: cannot be read as a passphrase: {error.strerror}; check the path") from None
     except UnicodeDecodeError:

@@ -8,14 +8,15 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from importlib.metadata import version
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
 from fedglmm_secure.errors import FedglmmError
-from fedglmm_secure.estimate import TraceRow
+
+if TYPE_CHECKING:
+    from fedglmm_secure.estimate import TraceRow
 
 INTERRUPTED = 130
 """The shell's convention for a program that Ctrl-C ended."""
@@ -31,6 +32,8 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 def _show_version(context: typer.Context, asked: bool) -> None:
     if asked:
+        from importlib.metadata import version  # noqa: PLC0415  slow to load, and nothing else asks
+
         print(f"{context.info_name} {version('fedglmm-secure')}")
         raise typer.Exit
 
@@ -59,6 +62,8 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         if "--debug" in sys.argv:
             traceback.print_exc()
         _fail(program, str(error), error.exit_code)
+    except KeyboardInterrupt:  # while options are read; from a command, typer returns this code
+        sys.exit(INTERRUPTED)
     except OSError as error:
         # a full disk, a folder without permission: the user's to mend, and never worth a traceback
         if "--debug" in sys.argv:
@@ -66,6 +71,10 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         remedy = "make room, then run the same command again" if full else "check the path and its permissions"
         _fail(program, f"{error.filename or 'a file'}: {error.strerror}; {remedy}", 2)
+    except MemoryError:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        _fail(program, "there is not enough memory; check that the files are the right ones, or make room", 2)
     except Exception as error:
         if "--debug" in sys.argv:
             traceback.print_exc()

@@ -8,18 +8,19 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 import tomli_w
 
+from fedglmm_secure.choices import VariableType
 from fedglmm_secure.errors import InputError, TableError
 from fedglmm_secure.study.agreement import all_terms
 from fedglmm_secure.study.formula import SITE, Formula, parse_formula
 from fedglmm_secure.study.problems import nearest
-from fedglmm_secure.study.proposal import Proposal, Type, propose
+from fedglmm_secure.study.proposal import Proposal, propose
 from fedglmm_secure.study.reference import covariates_of
 from fedglmm_secure.study.schema import Disclosure, Security
 from fedglmm_secure.study.study import Study
 from fedglmm_secure.study.terms import is_expression
 
-_RESPONSE: Mapping[str, Type] = {"binomial": "binary", "poisson": "count", "gaussian": "numeric"}
-_EXTRA: Mapping[str, Type] = {"offset": "numeric", "weights": "numeric", "trials": "count"}
+_RESPONSE: Mapping[str, VariableType] = {"binomial": "binary", "poisson": "count", "gaussian": "numeric"}
+_EXTRA: Mapping[str, VariableType] = {"offset": "numeric", "weights": "numeric", "trials": "count"}
 
 _HEAD = """\
 # A first version, drafted from one site's table. Every site reads this file and approves it by its digest.
@@ -47,7 +48,7 @@ class Request:
     family: str | None = None
     """None: what the outcome suggests."""
     id: str = "study"
-    types: Mapping[str, Type] = field(default_factory=dict)
+    types: Mapping[str, VariableType] = field(default_factory=dict)
     """The types of variables that the table alone does not tell."""
     offset: str | None = None
     weights: str | None = None
@@ -84,11 +85,11 @@ def draft(request: Request, frame: pd.DataFrame, source: str) -> Draft:
     return Draft(text, tuple(notes))
 
 
-def _variables(request: Request, formula: Formula) -> Iterator[tuple[str, Type | None, bool]]:
+def _variables(request: Request, formula: Formula) -> Iterator[tuple[str, VariableType | None, bool]]:
     """Name, known type and whether arithmetic is done with it: of each used variable, the outcome first."""
     terms = all_terms(formula)
     inside = {name for term in terms if any(map(is_expression, term.factors)) for name in term.variables}
-    roles: dict[str, Type | None] = {formula.response: None, **dict.fromkeys(covariates_of(*terms))}
+    roles: dict[str, VariableType | None] = {formula.response: None, **dict.fromkeys(covariates_of(*terms))}
     if request.family is not None and not request.trials:
         roles[formula.response] = _RESPONSE.get(request.family)
     if request.trials:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from tomlkit.items import Array, InlineTable, Table
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.study.schema import Coordinator, Site
 from fedglmm_secure.study.study import BYTE_ORDER_MARK, Study
+from fedglmm_secure.study.toml import read_toml
 
 Keys = Mapping[str, str]
 _COORDINATORS = tuple(Coordinator.model_fields)
@@ -20,8 +20,8 @@ _COORDINATORS = tuple(Coordinator.model_fields)
 def parse_public(text: str, source: str) -> Keys:
     """The keys in a ``public.toml``: those of a roster's entry. InputError for any other file."""
     try:
-        data = tomllib.loads(text.removeprefix(BYTE_ORDER_MARK))
-    except (tomllib.TOMLDecodeError, RecursionError):
+        data = read_toml(text.removeprefix(BYTE_ORDER_MARK))
+    except InputError:
         data = {}
     known = set(Site.model_fields) - {"name"}
     if not data or not set(data) <= known or not all(isinstance(value, str) for value in data.values()):
@@ -60,11 +60,12 @@ def set_coordinator(text: str, source: str, keys: Keys, *, replace: bool = False
     if not kept:
         raise InputError("the public.toml has no certificate, which is how the sites know a coordinator; give its own")
     before = study.coordinator.model_dump(exclude_none=True)
-    if before and before != Coordinator(**kept).model_dump(exclude_none=True) and not replace:
-        raise InputError(f"{source}: already has a coordinator; give --replace to put this one in its place")
     document = _open(text)
     _write(document.setdefault("coordinator", tomlkit.table()), kept, _COORDINATORS)
-    return _checked(document, {**study.model_dump(), "coordinator": kept}, source)
+    after = _checked(document, {**study.model_dump(), "coordinator": kept}, source)
+    if before and Study.parse(after, source).coordinator != study.coordinator and not replace:
+        raise InputError(f"{source}: already has a coordinator; give --replace to put this one in its place")
+    return after
 
 
 def _open(text: str) -> tomlkit.TOMLDocument:

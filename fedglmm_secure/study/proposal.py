@@ -10,18 +10,15 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from fedglmm_secure.errors import InputError, TableError
+from fedglmm_secure.choices import VariableType
+from fedglmm_secure.errors import TableError
 from fedglmm_secure.study.columns import number_of, read_words
 from fedglmm_secure.study.schema import Disclosure
 from fedglmm_secure.study.values import is_zero_one
-
-Type = Literal["binary", "categorical", "numeric", "count", "group"]
-TYPES: tuple[Type, ...] = get_args(Type)
 
 MOST_LEVELS = Disclosure().maximum_levels
 FEWEST_FOR_IDENTIFIER = 10
@@ -39,7 +36,7 @@ class Proposal:
     """A variable's declaration."""
 
     name: str
-    type: Type
+    type: VariableType
     levels: tuple[str, ...] = ()
     range: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
@@ -63,7 +60,7 @@ class _Column:
         return sum(self.counts)
 
 
-def propose(name: str, column: pd.Series, where: str, asked: Type | None, positive: bool) -> Proposal:
+def propose(name: str, column: pd.Series, where: str, asked: VariableType | None, positive: bool) -> Proposal:
     """A declaration for ``column``; ``asked`` is its type where that is known.
 
     ``positive``: the formula does arithmetic with it, so a range of positive values must not reach 0. Raises
@@ -114,7 +111,7 @@ def _read(column: pd.Series, where: str) -> _Column:
     return read
 
 
-def _guess(read: _Column) -> Type:
+def _guess(read: _Column) -> VariableType:
     """0 and 1 are binary, other numbers are numeric, and words are categorical."""
     if 0 < len(read.numbers) < len(read.words):
         _refuse_words(read)
@@ -123,7 +120,7 @@ def _guess(read: _Column) -> Type:
     return "numeric" if read.numbers else "categorical"
 
 
-def _with_levels(name: str, kind: Type, read: _Column) -> Proposal:
+def _with_levels(name: str, kind: VariableType, read: _Column) -> Proposal:
     numbers = len(read.numbers) == len(read.words)
     levels = sorted(read.words, key=float) if numbers else sorted(read.words)
     if len(levels) < 2:
@@ -191,12 +188,3 @@ def _round_step(size: float) -> float:
 def _multiple(count: int, step: float) -> float:
     """count * step without the dust of binary fractions, as in 3 * 0.1."""
     return round(count * step, max(0, 2 - math.floor(math.log10(step))))
-
-
-def parse_type(option: str) -> tuple[str, Type]:
-    """NAME and TYPE of an option ``NAME=TYPE``; InputError for another form or type."""
-    name, _, kind = option.rpartition("=")
-    for known in TYPES:
-        if name and kind == known:
-            return name, known
-    raise InputError(f"--type {option}: write NAME=TYPE, where TYPE is one of {', '.join(TYPES)}")

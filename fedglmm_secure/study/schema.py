@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
+from fedglmm_secure.choices import VariableType
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.securesum.paillier import weakness
 from fedglmm_secure.study.problems import problem
@@ -212,7 +213,7 @@ class Validation(Table):
 class Variable(Table):
     """``[variables.NAME]``: what a column may hold. Declared, because no site sees the others' data."""
 
-    type: Literal["binary", "categorical", "numeric", "count", "group"]
+    type: VariableType
     levels: Levels | None = None
     range: Range | None = None
     shared: Annotated[bool, Strict()] = False

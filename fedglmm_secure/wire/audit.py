@@ -166,9 +166,11 @@ def _read_copy(content: bytes) -> Head | None:
             base64.b64decode(fields["public_key"], validate=True),
             base64.b64decode(fields["signature"], validate=True),
         )
+        if type(head.lines) is not int or head.lines < 1:  # whoever has a key can sign a head, of anything
+            return None
         digest = hashlib.sha256(head.last).hexdigest()
         verify("this", head.public_key, head.signature, labels.AUDIT_HEAD, head.lines, digest)
-    except (ValueError, KeyError, TypeError, AttributeError, PeerError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, PeerError):
         return None
     return head if head.encode() == content else None
 

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from fedglmm_secure.model.questions import Describe
+from fedglmm_secure.ring import ELEMENT_BYTES
 from fedglmm_secure.securesum.session import EXCLUDE, PaillierTerms, Terms
 from fedglmm_secure.study import Study
+from fedglmm_secure.study.disclosure import parameters
+from fedglmm_secure.wire.limits import MAX_MESSAGE_BYTES
+
+OTHER_BYTES = 2**16
+"""More than names, keys, signatures and the sentence of a refusal take."""
+
+MEMBER_BYTES = 2**11
+"""More than what a message has for each site of the roster: 16 sealed shares, or a name."""
 
 
 def terms_of(study: Study) -> Terms:
@@ -30,3 +40,12 @@ def max_sums(study: Study) -> int:
     penalties = len(study.model.penalty) if isinstance(study.model.penalty, tuple) else 1
     refits = 1 if study.validation else 0
     return 1 + refits + study.model.max_rounds * (penalties + refits)
+
+
+def largest_message(study: Study) -> int:
+    """Bytes that no message of a site has: by the numbers of the largest sum, their protection, and the roster."""
+    layout, size, penalty = study.layout, 1 + parameters(study), study.model.penalty
+    penalties = len(penalty) if isinstance(penalty, tuple) else 1
+    numbers = 1 + max(len(Describe().slots(layout)), 1 + size + size * (size + 1) // 2, 1 + penalties)
+    each = len(study.paillier.modulus) if study.paillier else ELEMENT_BYTES  # N^2 has a byte for each digit of N
+    return min(MAX_MESSAGE_BYTES, OTHER_BYTES + numbers * each + len(study.sites) * MEMBER_BYTES)

@@ -22,7 +22,7 @@ class Link(Protocol):
         """The answer to ``message``."""
 
     def send_last(self, message: SiteMessage, seconds: float) -> None:
-        """Send once; neither the answer nor its absence changes anything."""
+        """Send for the other's information; neither the answer nor its absence changes anything."""
 
 
 class Agent:

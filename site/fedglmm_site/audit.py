@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from fedglmm_secure import shell
 from fedglmm_secure.errors import InputError, RefusalError
 from fedglmm_secure.securesum import SigningIdentity
 from fedglmm_secure.wire.audit import (
@@ -178,7 +179,7 @@ def verify_log(path: Path, content: bytes) -> tuple[tuple[Line, ...], Head]:
     if path.name == HEAD:
         raise InputError(f"{path}: is the signed end of an audit log, not the log; give the {LOG} beside it")
     try:
-        copies = _read(path.with_name(HEAD).read_bytes(), path)
+        copies = _read(shell.read_file(path.with_name(HEAD)), path)
     except FileNotFoundError:
         copies = _read(b"", path)
     head = _latest(copies)

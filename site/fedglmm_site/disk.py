@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +12,20 @@ from typing import BinaryIO
 
 
 def open_private(path: Path, *, appending: bool = True) -> BinaryIO:
-    """Open or make a file of mode 600: read from its beginning, and ``appending`` written to at its end."""
-    flags = os.O_RDWR | os.O_CREAT | (os.O_APPEND if appending else 0)
-    return open(path, "r+b", opener=lambda name, _: os.open(name, flags, 0o600))
+    """Open or make a file of mode 600: read from its beginning, and ``appending`` written to at its end.
+
+    OSError for a link or a pipe: who can write to the folder must not choose which file is written to.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | (os.O_APPEND if appending else 0)
+
+    def opened(name: str, _: int) -> int:
+        handle = os.open(name, flags, 0o600)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise OSError(errno.EINVAL, "it is a pipe or device, and no file", name)
+        return handle
+
+    return open(path, "r+b", opener=opened)
 
 
 def append(file: BinaryIO, data: bytes) -> None:
@@ -40,10 +53,12 @@ def overwrite(file: BinaryIO, place: int, data: bytes) -> None:
 def replace(path: Path, content: bytes) -> None:
     """Put ``content`` in the place of the file ``path``, all of it or nothing, with mode 600."""
     new = path.with_name(f"{path.name}.new")
-    with _named(path), os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fdatasync(file.fileno())
+    with _named(path):
+        new.unlink(missing_ok=True)  # left by a crash, or put there: then neither its mode nor its readers are ours
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fdatasync(file.fileno())
     new.replace(path)
     sync_folder(path.parent)
 

@@ -1,4 +1,4 @@
-"""Why a TLS connection failed: gRPC only says "unavailable", so the ssl module looks at the certificates."""
+"""Whose certificate the other end has: gRPC does not say, so the ssl module looks, at first and where TLS failed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,16 @@ _PROBE_SECONDS = 3.0
 _PAUSES = (1.0, 2.0)
 """Seconds between looks. gRPC says nothing when it turns a certificate down, it closes the line: so does a coordinator
 that is being stopped, and a line that breaks just there. But they do not go on doing so."""
+
+
+def known_certificate(
+    address: tuple[str, int], pinned: Trust, certificate: Path, key: Path, passphrase: bytes | None
+) -> bytes | None:
+    """The certificate (DER) of the coordinator as ``pinned`` knows it, None where it has another, or nobody listens."""
+    with contextlib.suppress(OSError), _connection(address, certificate, key, passphrase) as secure:
+        presented = secure.getpeercert(binary_form=True) or b""
+        return presented if pinned.knows(presented) else None
+    return None
 
 
 def certificate_fault(
@@ -38,16 +49,7 @@ def certificate_fault(
 def _fault(
     address: tuple[str, int], pinned: Trust, certificate: Path, key: Path, passphrase: bytes | None, *, accepted: bool
 ) -> RefusalError | None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # the certificate is compared below; nothing is sent on this connection
-    context.load_cert_chain(certificate, key, passphrase)
-    context.set_alpn_protocols(["h2"])
-    with (
-        contextlib.suppress(OSError),
-        socket.create_connection(address, _PROBE_SECONDS) as plain,
-        context.wrap_socket(plain) as secure,
-    ):
+    with contextlib.suppress(OSError), _connection(address, certificate, key, passphrase) as secure:
         presented = secure.getpeercert(binary_form=True) or b""
         if not pinned.knows(presented):  # (rule 7)
             return RefusalError(
@@ -62,6 +64,20 @@ def _fault(
                 "must be equal"
             )
     return None
+
+
+@contextlib.contextmanager
+def _connection(
+    address: tuple[str, int], certificate: Path, key: Path, passphrase: bytes | None
+) -> Iterator[ssl.SSLSocket]:
+    """A connection on which nothing is sent: whose it is, the caller finds out."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.load_cert_chain(certificate, key, passphrase)
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection(address, _PROBE_SECONDS) as plain, context.wrap_socket(plain) as secure:
+        yield secure
 
 
 def _is_kept_open(secure: ssl.SSLSocket) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
+from fedglmm_secure import shell
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.securesum import Hello, JournalRecord, Seed, SessionOffer
 from fedglmm_secure.securesum.seed import SEED_BYTES
@@ -26,7 +27,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         """Open or create ``path``; ``records`` are those that it holds."""
-        content = path.read_bytes() if path.exists() else b""
+        content = shell.read_file(path) if path.exists() else b""
         self.records = read_journal(content, str(path))
         self._file = open_private(path)
         self._file.truncate(content.rfind(b"\n") + 1)  # a line that a crash cut off must not spoil the next
@@ -72,27 +73,39 @@ class Journal:
 
 
 class SeedFile:
-    """Where the seed of a session is kept while it lasts. Readable by its owner only."""
+    """Where the seed of a session is kept while it lasts, and behind it its study. Readable by its owner only."""
 
-    def __init__(self, folder: Path) -> None:
-        """The file ``session.seed`` of a folder."""
-        self._path = folder / SEED
+    def __init__(self, folder: Path, study_digest: bytes) -> None:
+        """The file ``session.seed`` of a folder, for a session of a study."""
+        self._path, self._study = folder / SEED, study_digest
+
+    def refuse_other(self) -> None:
+        """Raise InputError for the seed of another study's session.
+
+        Two studies would say hello with the same keys, and the end of one would take the seed from the other.
+        """
+        if self._path.exists() and (study := shell.read_file(self._path)[SEED_BYTES:]) not in (b"", self._study):
+            raise InputError(
+                f"{self._path.parent}: holds a session of another study (digest {study.hex()[:16]}) that has not "
+                "ended; choose another --out folder"
+            )
 
     def read_or_draw(self, randomness: Callable[[int], bytes]) -> Seed:
         """The seed that is kept here, or a fresh one, which is on disk when this returns.
 
-        Raises InputError for a file that others can read.
+        Raises InputError for a file that others can read, or of another study's session.
         """
         if not self._path.exists():
             return self.draw(randomness)
         if self._path.stat().st_mode & 0o077:
             raise InputError(f"{self._path}: can be read by others than its owner; run `chmod 600 {self._path}`")
-        return Seed(self._path.read_bytes())
+        self.refuse_other()
+        return Seed(shell.read_file(self._path)[:SEED_BYTES])
 
     def draw(self, randomness: Callable[[int], bytes]) -> Seed:
         """A fresh seed in place of any other."""
         seed = Seed(randomness(SEED_BYTES))
-        replace(self._path, seed.content)
+        replace(self._path, seed.content + self._study)
         return seed
 
     def forget(self) -> None:

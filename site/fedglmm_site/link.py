@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from fedglmm_secure.wire.identity import TLS_CERTIFICATE, TLS_KEY, Identity
 from fedglmm_secure.wire.limits import CALL_SECONDS, MAX_MESSAGE_BYTES
 from fedglmm_secure.wire.messages import CoordinatorMessage, SiteMessage, Stopped
 from fedglmm_site.audit import Audit
-from fedglmm_site.handshake import certificate_fault
+from fedglmm_site.handshake import certificate_fault, known_certificate
 
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -154,10 +155,7 @@ class Link:
         """Why it is no use to try again."""
         code, details = error.code(), error.details() or ""
         if code is grpc.StatusCode.UNAVAILABLE:
-            files = self._keys / TLS_CERTIFICATE, self._keys / TLS_KEY
-            fault = certificate_fault(
-                self._endpoint, self._pinned, *files, self._identity.passphrase, accepted=self._is_known
-            )
+            fault = certificate_fault(*self._handshake, accepted=self._is_known)
             if fault is not None:
                 return fault
         meaning = status.from_status(code.name, details)
@@ -165,9 +163,27 @@ class Link:
             raise LinkError(f"no answer from the coordinator at {self._address} ({details})") from error
         return meaning
 
+    @property
+    def _handshake(self) -> tuple[tuple[str, int], Trust, Path, Path, bytes | None]:
+        """What a look at the coordinator's certificate takes."""
+        files = self._keys / TLS_CERTIFICATE, self._keys / TLS_KEY
+        return self._endpoint, self._pinned, *files, self._identity.passphrase
+
+    def _root(self) -> bytes:
+        """The only certificate that TLS takes at the other end.
+
+        With an authority as its root TLS would take more than the study says: a certificate for ``*.example.org``, of
+        another authority below it, or with the name in its subject. So the root is the coordinator's own, once it
+        is known; else this site's, which is nobody's there: the connection fails, and why is found out.
+        """
+        if self._pinned.name is None:
+            return self._pinned.pem.encode()
+        known = known_certificate(*self._handshake)
+        return ssl.DER_cert_to_PEM_cert(known).encode() if known else self._identity.certificate_pem
+
     def _connect(self) -> grpc.Channel:
         credentials = grpc.ssl_channel_credentials(
-            root_certificates=self._pinned.pem.encode(),
+            root_certificates=self._root(),
             private_key=self._identity.clear_tls_key,
             certificate_chain=self._identity.certificate_pem,
         )

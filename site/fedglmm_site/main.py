@@ -1,39 +1,15 @@
-"""The command ``fedglmm-site``."""
+"""The command ``fedglmm-site``: what its commands take. What they do is in ``steward``, ``joining`` and ``audit``."""
 
 from __future__ import annotations
 
 import base64
-import contextlib
-import json
-import secrets
-import signal
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fedglmm_secure import shell
-from fedglmm_secure.errors import FedglmmError, InputError, RefusalError
-from fedglmm_secure.estimate.local import local_report
-from fedglmm_secure.model.design import Design
-from fedglmm_secure.study import Study
-from fedglmm_secure.study.site_rows import SiteRows
-from fedglmm_secure.wire import approval as approvals
-from fedglmm_secure.wire.certificates import coordinator_trust
-from fedglmm_secure.wire.identity import certificate_der
-from fedglmm_secure.wire.messages import Finished
-from fedglmm_site.admission import SiteTable, require_approval, site_of
-from fedglmm_site.audit import AuditLog, refuse_lost_log, verify_log
-from fedglmm_site.disk import replace
-from fedglmm_site.link import Link
-from fedglmm_site.participation import Participation
-from fedglmm_site.policy import read_policy
-from fedglmm_site.preview import Asker, make_preview
-from fedglmm_site.register import Register
-from fedglmm_site.show import as_json, show
+from fedglmm_secure.errors import RefusalError
 
 app = shell.make_app("Take part in a study with this site's own table, which stays here.")
 
@@ -80,17 +56,19 @@ def check(
     Example:
       fedglmm-site check study.toml --data patients.csv --keys keys
     """
-    given, own_policy = shell.read_study(study), read_policy(policy)
-    identity = None if keys is None else (keys, shell.read_identity(keys, passphrase_file))
-    if site is not None and site not in [entry.name for entry in given.sites]:
-        raise InputError(f"--site {site}: is not in the study's roster; use one of its names, or --keys")
-    preview = make_preview(given, study, data, Asker(own_policy, site, identity, approval))
-    if machine:
-        print(as_json(preview))
-    else:
-        show(preview, everything=everything)
-    if preview.problems:
-        raise preview.problems[0]
+    from fedglmm_site import steward  # noqa: PLC0415  loads pandas and scipy
+
+    steward.check(
+        study,
+        data,
+        keys=keys,
+        site=site,
+        policy=policy,
+        approval=approval,
+        passphrase_file=passphrase_file,
+        everything=everything,
+        machine=machine,
+    )
 
 
 @app.command()
@@ -113,18 +91,9 @@ def approve(
     Example:
       fedglmm-site approve study.toml --keys keys --policy policy.toml
     """
-    given, own_policy = shell.read_study(study), read_policy(policy)
-    identity = shell.read_identity(keys, passphrase_file)
-    name = site_of(given, identity, own_policy)
-    coordinator_trust(given)
-    if data is not None:
-        table = SiteTable.read(data, given, name)
-        table.check(given, name, own_policy)
-        Register(keys).check(table.candidate(given), own_policy)
-    approval = approvals.approve(given, name, identity.signing, datetime.now(UTC))
-    file = out or approvals.approval_path(study, name)
-    file.write_text(approval.to_toml(), encoding="utf-8")
-    print(f"{name} approves study {given.study.id}, digest {given.hexdigest}\nsigned on {approval.date}: {file}")
+    from fedglmm_site import steward  # noqa: PLC0415  loads pandas and scipy
+
+    steward.approve(study, keys, data=data, policy=policy, out=out, passphrase_file=passphrase_file)
 
 
 @app.command()
@@ -164,46 +133,21 @@ def join(
       fedglmm-site join study.toml --data patients.csv --keys keys \\
         --coordinator fit.example.org:7443
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    say = shell.speaker(quiet=quiet)
-    approved, identity, own_policy = (  # (rules 1 and 2)
-        shell.read_study(study),
-        shell.read_identity(keys, passphrase_file),
-        read_policy(policy),
+    from fedglmm_site import joining  # noqa: PLC0415  loads gRPC, pandas and scipy
+
+    joining.join(
+        study,
+        data,
+        keys,
+        coordinator,
+        out,
+        policy=policy,
+        approval=approval,
+        share=share,
+        passphrase_file=passphrase_file,
+        timeout=timeout,
+        quiet=quiet,
     )
-    name = site_of(approved, identity, own_policy)
-    pinned = coordinator_trust(approved)  # (rule 7)
-    require_approval(approved, study, approval, name, identity)
-    table = SiteTable.read(data, approved, name)
-    judged = own_policy.tighten(approved)
-    rows = SiteRows(judged, table.design, name)
-    own_share = shell.read_share(share or keys / shell.SHARE, identity, approved) if approved.paillier else None
-    participation = Participation(
-        approved, judged, rows, identity.signing, own_policy.for_sums(), secrets.token_bytes, own_share
-    )
-    register, candidate = Register(keys), table.candidate(approved)
-    register.check(candidate, own_policy)
-    out.mkdir(parents=True, exist_ok=True)
-    refuse_lost_log(out)  # (rule f)
-    shell.refuse_other_result(out, approved)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(register.alone(approved))
-        audit = stack.enter_context(
-            AuditLog(
-                out, study_digest=approved.digest, site=name, signing=identity.signing, peer=certificate_der(pinned.pem)
-            )
-        )
-        link = Link(coordinator, pinned=pinned, keys=keys, identity=identity, timeout=timeout, say=say, audit=audit)
-        stack.enter_context(contextlib.closing(link))
-        stack.enter_context(register.run(candidate, own_policy, datetime.now(UTC)))
-        with _noted(audit, approved.study.id, say):
-            keep = partial(_keep, out, approved, name, table.design)
-            sums = participation.take_part(out, link, keep, say)
-    if not quiet:
-        print(
-            f"{name}: {table.design.rows} rows used, {sums} sums answered; result, report, journal and audit log "
-            f"in {out}"
-        )
 
 
 @app.command("verify-log")
@@ -212,6 +156,7 @@ def verify(
     keys: Annotated[
         Path | None, typer.Option(metavar="DIR", help="This site's keys: the log must be signed with them.")
     ] = None,
+    passphrase_file: shell.PassphraseFile = None,
     debug: shell.Debug = False,
 ) -> None:
     """Check that an audit log is whole.
@@ -225,9 +170,12 @@ def verify(
     Example:
       fedglmm-site verify-log fedglmm-site/audit.log --keys keys
     """
-    lines, head = verify_log(file, shell.read_bytes(file, "an audit log"))
+    data = shell.read_bytes(file, "an audit log")
+    from fedglmm_site.audit import verify_log  # noqa: PLC0415  loads numpy and cryptography
+
+    lines, head = verify_log(file, data)
     public = base64.b64encode(head.public_key).decode()
-    if keys is not None and shell.read_identity(keys).public_key != public:
+    if keys is not None and shell.read_identity(keys, passphrase_file).public_key != public:
         raise RefusalError(f"{file}: is signed with the key {public}, which is not the one in {keys}")
     sent, received = (sum(line.direction == way for line in lines) for way in ("sent", "received"))
     print(
@@ -240,29 +188,3 @@ def verify(
 def main() -> None:
     """Run the command line."""
     shell.run(app, "fedglmm-site")
-
-
-def _keep(out: Path, study: Study, name: str, design: Design, finished: Finished, sums: int) -> None:
-    """Return when the result, and what this site computes from it for itself, are on disk."""
-    report = local_report(study, name, design, sums, finished.result_json)
-    replace(out / "result.json", finished.result_json.encode())
-    replace(out / "report.json", f"{json.dumps(report, indent=2)}\n".encode())
-
-
-@contextlib.contextmanager
-def _noted(audit: AuditLog, study: str, say: shell.Say) -> Iterator[None]:
-    """Write down the start of a run, and how it ended."""
-    audit.note("joined", study_id=study)
-    how = "failed"
-    try:
-        yield
-        how = "the result is there"
-    except FedglmmError as error:
-        how = str(error)
-        raise
-    except KeyboardInterrupt:
-        how = "stopped by its operator"
-        say("stopped; the same command goes on where it was")
-        raise
-    finally:
-        audit.note("left", text=how)

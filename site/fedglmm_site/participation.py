@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedglmm_secure.exchange import Party, SessionOver, questions_of
@@ -21,7 +21,7 @@ Keep = Callable[[Finished, int], None]
 
 @dataclass(frozen=True)
 class Participation:
-    """What a site brings to a fit. Its ``repr`` hides its keys."""
+    """What a site brings to a fit. Its ``repr`` hides its keys and its table."""
 
     study: Study
     judged: Study
@@ -32,6 +32,8 @@ class Participation:
     randomness: Randomness
     share: object
     """The site's share of the study's Paillier key, None for other protocols."""
+    table: bytes = field(repr=False)
+    """The table file, of which ``rows`` are made."""
 
     def take_part(self, folder: Path, link: Link, keep: Keep, say: Callable[[str], None]) -> int:
         """Answer questions until the result is there, which ``keep`` puts on disk; how many sums were answered.
@@ -39,7 +41,7 @@ class Participation:
         A session of this folder that has not ended goes on; when the coordinator does not know it any more, another one
         begins, with a new seed. The seed is forgotten when the result is kept, before the coordinator hears of it.
         """
-        seeds = SeedFile(folder)
+        seeds = SeedFile(folder, self.study.digest)
 
         def end(finished: Finished, sums: int) -> None:
             keep(finished, sums)
@@ -63,7 +65,7 @@ class Participation:
 
     def _machine(self, seed: Seed, earlier: frozenset[bytes]) -> Site:
         return Site(
-            terms_of(self.study), self.signing, self.policy, seed,
+            terms_of(self.study), self.signing, self.policy, seed.for_table(self.table),
             randomness=self.randomness, earlier_sessions=earlier, share=self.share,
         )  # fmt: skip
 

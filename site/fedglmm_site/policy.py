@@ -6,7 +6,6 @@ Three keys say that something is accepted which is otherwise refused: ``allow_pl
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +18,7 @@ from fedglmm_secure.securesum.session import SMALLEST_COHORT
 from fedglmm_secure.study import Study
 from fedglmm_secure.study.agreement import used_variables
 from fedglmm_secure.study.problems import nearest
+from fedglmm_secure.study.toml import read_toml
 from fedglmm_secure.wire.terms import max_sums
 
 Whole = Annotated[int, Strict()]
@@ -95,12 +95,13 @@ def read_policy(path: Path | None) -> Policy:
         return Policy()
     text = shell.read_text(path, "a policy file")
     try:
-        given = tomllib.loads(text)
-        if not given:  # what a full disk leaves of a file must not pass for a site without rules of its own
-            raise InputError(f"{path}: holds no rule; write the site's rules into it, or leave out --policy")
+        given = read_toml(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    if not given:  # what a full disk leaves of a file must not pass for a site without rules of its own
+        raise InputError(f"{path}: holds no rule; write the site's rules into it, or leave out --policy")
+    try:
         return Policy.model_validate(given)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: is not valid TOML: {error}; correct that line") from None
     except ValidationError as error:
         raise InputError(f"{path}: {_sentence(error)}") from None
 

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
+from fedglmm_secure import shell
 from fedglmm_secure.errors import InputError, RefusalError
 from fedglmm_secure.study import Study
 from fedglmm_secure.study.agreement import used_variables
@@ -91,7 +92,7 @@ class Register:
 
         Else in words what was compared.
         """
-        runs = _parse(self._path.read_bytes(), self._path)[0] if self._path.exists() else []
+        runs = _parse(shell.read_file(self._path), self._path)[0] if self._path.exists() else []
         if not runs:  # the file may be there: a run that is refused or killed makes it, and writes nothing
             return "no earlier study"
         return _check(runs, candidate, policy, self._key())
@@ -136,7 +137,7 @@ class Register:
         if make and not self._key_path.exists():
             replace(self._key_path, secrets.token_bytes(32))
         try:
-            key = self._key_path.read_bytes()
+            key = shell.read_file(self._key_path)
         except OSError as error:
             raise InputError(
                 f"{self._key_path}: cannot be read ({error.strerror}), and without it no earlier study's rows can be "
@@ -271,7 +272,7 @@ def _parse(content: bytes, path: Path) -> tuple[list[Run], int]:
                 runs[last] = Run(**{**vars(runs[last]), "ended": True})
             else:
                 runs.append(_parse_start(fields))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(
             f"{path}: is damaged; keep it for whoever looks into it, and restore the last good copy"
         ) from None

@@ -56,11 +56,16 @@ class Authority:
         return self.certificate.public_bytes(Encoding.PEM).decode()
 
     def issue(
-        self, own: Identity, name: str | None, days: tuple[int, int] = (-1, 30), key: Key | None = None
+        self,
+        own: Identity,
+        name: str | None,
+        days: tuple[int, int] = (-1, 30),
+        key: Key | None = None,
+        subject: str = "server",
     ) -> Identity:
         """The identity with a TLS key and certificate from this authority."""
         key = key or ec.generate_private_key(ec.SECP256R1())
-        certificate = sign("server", key, self, name=name, days=days)
+        certificate = sign(subject, key, self, name=name, days=days)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return replace(own, tls_key_pem=pem, certificate_pem=certificate.public_bytes(Encoding.PEM))
 
@@ -263,14 +268,31 @@ def test_a_site_says_that_the_coordinators_certificate_expired(certified, tmp_pa
     assert "the coordinator's certificate expired on" in str(asyncio.run(play()))
 
 
-def test_an_impostor_with_a_certificate_of_the_same_authority(certified, address, deploy) -> None:
+BELOW = Authority.make("hospital, printers", ISSUING)
+
+
+@pytest.mark.parametrize(
+    ("authority", "name", "subject"),
+    [
+        (ISSUING, "fit.example.net", "server"),
+        (ISSUING, "*.example.org", "server"),
+        (ISSUING, None, NAMES["coordinator"]),
+        (BELOW, NAMES["coordinator"], "server"),
+    ],
+    ids=["another name", "a name with a wildcard", "a name in the subject alone", "another authority below it"],
+)
+def test_an_impostor_with_a_certificate_of_the_same_authority(
+    certified, address, authority: Authority, name: str | None, subject: str
+) -> None:
     """A colleague's server is not the coordinator."""
     deployment = certified()
-    colleague = ISSUING.issue(deployment.identities["coordinator"], "fit.example.net")
+    colleague = authority.issue(deployment.identities["coordinator"], name, subject=subject)
+    chain = colleague.certificate_pem + (BELOW.pem.encode() if authority is BELOW else b"")
     (deployment.keys("coordinator") / "tls.key").write_bytes(colleague.tls_key_pem)
-    (deployment.keys("coordinator") / "tls.crt").write_bytes(colleague.certificate_pem)
+    (deployment.keys("coordinator") / "tls.crt").write_bytes(chain)
     text = (deployment.folder / "study.toml").read_text()
-    keys = parse_public(public(colleague, ISSUING, "fit.example.net"), "public.toml")
+    certificate = colleague.certificate_pem.decode()
+    keys = parse_public(f'public_key = "{colleague.public_key}"\ncertificate = """\n{certificate}"""\n', "public.toml")
     theirs = deployment.folder / "theirs.toml"
     theirs.write_text(set_coordinator(text, "s", keys, replace=True))
     coordinator = deployment.coordinator(study=theirs)
@@ -307,6 +329,27 @@ def test_whose_certificate_it_is_does_not_rest_on_tls_alone() -> None:
     for trust in (Trust(own.certificate, None), Trust(ISSUING.pem, "a.example")):
         assert trust.knows(certificate_der(own.certificate_pem))
         assert not trust.knows(certificate_der(forged.certificate_pem))
+
+
+def test_what_is_no_certificate_is_nobodys() -> None:
+    """Whoever is on the way may show it: a site must not end with an error of its own, and tell the coordinator."""
+    other, key = x509.ObjectIdentifier("2.5.29.99"), ec.generate_private_key(ec.SECP256R1())
+    called = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
+    twice = (
+        x509.CertificateBuilder(called, called, key.public_key(), 1, NOW, NOW + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("a.example")]), critical=False)
+        .add_extension(x509.UnrecognizedExtension(other, b"\x30\x00"), critical=False)
+        .sign(key, SHA256())
+        .public_bytes(Encoding.DER)
+    )
+    trust = Trust(ISSUING.pem, "a.example")
+    for der in (
+        b"",
+        b"\x30\x00",
+        twice.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", 1),
+        twice.replace(b"\x55\x1d\x63", b"\x55\x1d\x11"),
+    ):
+        assert not trust.knows(der)
 
 
 def test_dates_count_to_the_second() -> None:

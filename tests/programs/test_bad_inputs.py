@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shlex
+import signal
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -223,6 +225,56 @@ def test_a_bad_study(home: Path, run: Run, command: str, case: str) -> None:
     assert not any((home / folder).exists() for folder in ("out", "own", "run", "shares")), "nothing is begun"
 
 
+JOIN_HERE = "fedglmm-site join study.toml --data a.csv --keys keys/a --coordinator 127.0.0.1:9 --timeout 0 --out own"
+PIPES = {
+    **{name: (command.format("pipe"), "pipe") for name, command in zip(STUDY_IDS, WITH_STUDY, strict=True)},
+    "table of a draft": (DRAFT.format("pipe.csv"), "pipe.csv"),
+    "table of a rehearsal": (REHEARSE.format("pipe.csv"), "pipe.csv"),
+    "table": (JOIN.format("pipe.csv"), "pipe.csv"),
+    "key": (JOIN_HERE, "keys/a/signing.key"),
+    "TLS key": (JOIN_HERE, "keys/a/tls.key"),
+    "certificate": (SERVE.format("study.toml"), "keys/coordinator/tls.crt"),
+    "approval": (JOIN_HERE, "study.a.approval.toml"),
+    "policy": (f"{JOIN_HERE} --policy pipe", "pipe"),
+    "passphrase": ("fedglmm keys new other --passphrase-file pipe", "pipe"),
+    "public.toml": ("fedglmm study add-site study.toml d pipe", "pipe"),
+    "result": ("fedglmm compare pipe pipe", "pipe"),
+    "result of a report": ("fedglmm report done", "done/result.json"),
+    "result that is in the way": (JOIN_HERE, "own/result.json"),
+    "result that is in the coordinator's way": (SERVE.format("study.toml"), "out/result.json"),
+    "register": (JOIN_HERE, "keys/a/register.jsonl"),
+    "journal": (JOIN_HERE, "own/journal.jsonl"),
+    "seed": (JOIN_HERE, "own/session.seed"),
+    "audit log": (JOIN_HERE, "own/audit.log"),
+    "audit log to verify": ("fedglmm-site verify-log pipe", "pipe"),
+    "store": (f"{SERVE.format('study.toml')} --store pipe", "pipe"),
+    "transcript": (SERVE.format("study.toml"), "out/transcript.jsonl"),
+}
+
+
+@pytest.mark.parametrize("what", PIPES)
+def test_a_pipe_in_the_place_of_a_file(home: Path, run: Run, what: str) -> None:
+    """To open one waits for somebody to write into it."""
+    line, path = PIPES[what]
+    (home / path).unlink(missing_ok=True)
+    (home / path).parent.mkdir(exist_ok=True)
+    os.mkfifo(home / path, 0o600)
+    handler = signal.signal(signal.SIGALRM, waited_for_ever)
+    signal.alarm(30)
+    try:
+        code, said = run(line)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, handler)
+    one_sentence(said.splitlines()[-1], line.split(maxsplit=1)[0])
+    assert code == 2
+    assert path.split("/")[-1] in said
+
+
+def waited_for_ever(number: int, frame: object) -> None:
+    pytest.fail("it waits for ever")
+
+
 @pytest.mark.parametrize("command", [CHECK, ADD_SITE, SET_COORDINATOR], ids=STUDY_IDS[:3])
 @pytest.mark.parametrize("text", ["\ufeff" + STUDY, STUDY.replace("\n", "\r\n")], ids=["BOM", "CRLF"])
 def test_an_unusual_study_that_is_right(home: Path, run: Run, command: str, text: str) -> None:
@@ -264,6 +316,7 @@ BAD_POLICIES: dict[str, tuple[bytes | None, str]] = {
     "unknown key": (b"minimum_site = 3\n", "p.toml: unknown key 'minimum_site'"),
     "wrong type": (b'minimum_sites = "three"\n', "p.toml: minimum_sites"),
     "another file": (STUDY.encode(), "p.toml: unknown key"),
+    "a number of 5000 digits": (b"minimum_sites = " + b"9" * 5000, "p.toml: has a number of too many digits"),
 }
 
 
@@ -357,6 +410,25 @@ def test_a_bad_command_line(home: Path, run: Run, case: str) -> None:
     last = said.splitlines()[-1]  # a site says first that it tries to connect
     one_sentence(last, line.split()[0])
     assert (code, sentence in last) == (expected, True), said
+
+
+def test_two_studies_in_one_folder(home: Path, run: Run) -> None:
+    """The one that is not over keeps its seed, its journal and its audit log."""
+    given = Study.parse((home / "study.toml").read_text(), "study.toml")
+    other = Study.parse(given.to_toml().replace('id = "bad"', 'id = "other"'), "other.toml")
+    (home / "other.toml").write_text(other.to_toml())
+    assert run("fedglmm-site approve other.toml --keys keys/a")[0] == 0
+    (home / "policy.toml").write_text('repeated_studies = "allow"\n')
+    assert run(f"{JOIN_STUDY.format('study.toml')} --policy policy.toml")[0] == 5
+    kept = {path: path.read_bytes() for path in [*(home / "own").iterdir(), home / "keys" / "a" / "register.jsonl"]}
+    code, said = run(f"{JOIN_STUDY.format('other.toml')} --policy policy.toml")
+    one_sentence(said, "fedglmm-site")
+    assert (code, f"another study (digest {given.hexdigest[:16]}) that has not ended; choose" in said) == (2, True), (
+        said
+    )
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert run(f"{JOIN_STUDY.format('study.toml')} --policy policy.toml")[0] == 5
+    assert (home / "own" / "session.seed").read_bytes() == kept[home / "own" / "session.seed"]
 
 
 def test_the_commands_above_work_with_good_inputs(home: Path, run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import secrets
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import pytest
 from fedglmm_coordinator.session import Session
 from fedglmm_secure.errors import FedglmmError, FitError, InputError, LinkError, PeerError, RefusalError
 from fedglmm_secure.exchange import Conductor
+from fedglmm_secure.exchange.ledger import NoLedger
 from fedglmm_secure.model.questions import Describe
 from fedglmm_secure.securesum import Phase, Policy, Seed, Site
 from fedglmm_secure.study import Study
@@ -116,6 +118,29 @@ def test_a_site_knows_the_end_when_it_comes_again(run):
             assert not waiting.done()
             assert await net.session.exchange(Ready(name, site.session_id, 3)) == Finished(OUTCOME)
         await asyncio.wait_for(waiting, 1.0)
+
+    run(scene)
+
+
+def test_the_operator_hears_why_a_site_cannot_be_told_the_end(run):
+    async def scene(net: Net) -> None:
+        said = []
+
+        def say(line: str) -> None:
+            said.append(line)
+            raise OSError(errno.ENOSPC, "No space left on device", "log.jsonl")
+
+        asked = await net.hello_all()
+        for _ in range(3):
+            asked = await net.round(asked)
+        net.session._say = say
+        for _ in range(2):  # a site that tries again and again is reported once
+            net.session.fail(OSError(errno.ENOSPC, "No space left on device", "transcript.jsonl"))
+        assert len(said) == 1
+        assert "cannot be answered: [Errno 28] No space left on device: 'transcript.jsonl'" in said[0]
+        name = next(iter(net.sites))
+        site = net.sites[name]
+        assert await net.session.exchange(Ready(name, site.session_id, 3)) == Finished(OUTCOME)
 
     run(scene)
 
@@ -298,3 +323,39 @@ def test_patience_does_not_shrink_a_study_that_waits(run):
         await waiting
 
     run(scene)
+
+
+def test_what_could_not_be_kept_is_told_to_nobody(study_of_four):
+    """A phase that found no room on the disk: the next program gathers it again, perhaps of other sites."""
+    study, identities = study_of_four
+    data = study.model_dump(exclude_none=True)
+    tolerant = Study.from_dict({**data, "security": {**data["security"], "dropouts": 1}}, "tolerant.toml")
+
+    class Full(NoLedger):
+        def closed_phase(self, number, phase, messages):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def scene() -> None:
+        conductor = Conductor(
+            tolerant,
+            lambda: three_sums(tolerant),
+            randomness=secrets.token_bytes,
+            keep=lambda result: result,
+            ledger=Full(),
+        )
+        session = Session(conductor, identities, say=lambda line: None, poll_seconds=5.0)
+        net = Net(tolerant, session, {name: new_site(tolerant, own) for name, own in identities.items()})
+        advertised = []
+        for name, asked in (await net.hello_all()).items():
+            net.sites[name].open(asked.offer)
+            advertised.append(net.sites[name].receive(asked.request).message)
+        waiting = [asyncio.create_task(session.exchange(message)) for message in advertised[:-1]]
+        await asyncio.sleep(0)
+        with pytest.raises(OSError, match="No space left") as full:
+            await session.exchange(advertised[-1])
+        session.fail(full.value)  # as the server does
+        assert await asyncio.gather(*waiting, *map(session.exchange, advertised)) == [Wait()] * 7
+        with pytest.raises(OSError, match="No space left"):
+            await session.run(5.0, 5.0)
+
+    asyncio.run(scene())

@@ -28,7 +28,7 @@ from fedglmm_secure.wire.codec import METHOD, decode_coordinator, encode_site
 from fedglmm_secure.wire.identity import SERVER_NAME
 from fedglmm_secure.wire.limits import MAX_MESSAGE_BYTES
 from fedglmm_secure.wire.messages import Ready, SayHello, Wait
-from fedglmm_secure.wire.terms import terms_of
+from fedglmm_secure.wire.terms import largest_message, terms_of
 
 
 def one_question(study):
@@ -208,7 +208,10 @@ def test_a_poll_without_a_session(call):
 
 
 def test_a_message_that_is_too_large(call, tmp_path):
-    assert failure(call, bytes(MAX_MESSAGE_BYTES + 1))[0] == "RESOURCE_EXHAUSTED"
+    """Larger than any message of this study: no site needs as much as the format allows."""
+    largest = largest_message(call.deployment.study)
+    assert largest < MAX_MESSAGE_BYTES // 100
+    assert failure(call, bytes(largest + 1))[0] == "RESOURCE_EXHAUSTED"
     assert (tmp_path / "transcript.jsonl").read_text() == ""
 
 

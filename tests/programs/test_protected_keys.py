@@ -82,7 +82,7 @@ def protect(deployment, *names: str) -> None:
             )
 
 
-def test_a_fit_with_protected_keys(deploy, sites, address, secret: Path) -> None:
+def test_a_fit_with_protected_keys(deploy, sites, address, steward, secret: Path) -> None:
     """By the option, by the environment's file, by the environment itself; no clear key in any file afterwards."""
     deployment = deploy()
     protect(deployment, "coordinator", *sites)
@@ -94,6 +94,9 @@ def test_a_fit_with_protected_keys(deploy, sites, address, secret: Path) -> None
         *(deployment.site(name, where, "--quiet", environment={"FEDGLMM_PASSPHRASE": WORDS}) for name in sites[2:]),
     ]
     assert [program.end() for program in (coordinator, *joined)] == [0] * 5
+    log = deployment.out(sites[0]) / "audit.log"
+    checked = steward("verify-log", log, "--keys", deployment.keys(sites[0]), "--passphrase-file", secret)
+    assert (checked.code, "which is that of" in checked.stdout) == (0, True), checked.stderr
     clear = [
         path for path in deployment.folder.rglob("*") if path.is_file() and b"BEGIN PRIVATE KEY" in path.read_bytes()
     ]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
 import resource
+import shutil
 import signal
 import socket
 
 import pytest
 
+from fedglmm_coordinator.service import Service
+from fedglmm_coordinator.store import Store
+from fedglmm_secure import shell
 from fedglmm_secure.securesum.messages import Contribution
 from fedglmm_secure.wire import codec, identity
 from fedglmm_site.audit import verify_log
@@ -211,6 +216,22 @@ def test_a_coordinator_with_a_full_disk_comes_back(deploy, sites, address):
     )
     assert deployment.coordinator(listen=where).end() == 0
     assert [site.end(), *ends(joined)] == [0] * 4
+
+
+def test_a_result_that_finds_no_room_is_not_in_the_way_of_the_next_start(finished_fit, tmp_path, full_disk):
+    own = shell.read_identity(finished_fit.keys("coordinator"))
+    store = shutil.copy(finished_fit.out("coordinator") / "store.sqlite", tmp_path)
+
+    def serve() -> None:
+        shell.refuse_other_result(tmp_path, finished_fit.study)
+        with Store(store, finished_fit.study) as held:
+            service = Service(finished_fit.study, own, held, tmp_path, lambda line: None)
+            asyncio.run(service.run("127.0.0.1:0", 1.0, 1.0, 0.0))
+
+    with full_disk(2000), pytest.raises(OSError, match=r"result\.json"):  # the log fits, the result does not
+        serve()
+    serve()
+    assert json.loads((tmp_path / "result.json").read_text())["study"]["digest"] == finished_fit.study.hexdigest
 
 
 def test_a_site_with_a_full_disk_comes_back(deploy, sites, address):

@@ -60,6 +60,15 @@ def test_memory_plain_and_grpc_agree_to_1e_10(over_grpc: tuple[Path, dict], tmp_
             assert two["std_error"] == pytest.approx(one["std_error"], rel=1e-10)
 
 
+def test_the_readme_shows_what_a_demo_prints(over_grpc: tuple[Path, dict]) -> None:
+    text = (ROOT / "README.md").read_text()
+    shown = text.partition("prints, among the rest,\n\n")[2].partition("\n\nwith log-likelihood")[0]
+    printed = [line.strip() for line in over_grpc[1]["stdout"].splitlines()]
+    lines = [line.strip() for line in shown.splitlines()]
+    assert len(lines) > 5
+    assert [line for line in lines if line not in printed] == []
+
+
 @pytest.mark.parametrize("transport", ["grpc", "memory"])
 def test_what_each_party_kept_is_in_the_folder(over_grpc: tuple[Path, dict], tmp_path: Path, transport: str) -> None:
     out, result = over_grpc
@@ -125,6 +134,28 @@ def test_a_folder_of_an_earlier_rehearsal_is_used_again_and_no_other(tmp_path: P
     assert "is not empty and holds no earlier rehearsal" in ended.stderr
 
 
+@pytest.mark.parametrize("transport", ["grpc", "memory"])
+@pytest.mark.parametrize("content", ["", "x\n1\n"], ids=["no table", "other columns"])
+def test_a_rehearsal_is_not_lost_to_a_table_that_cannot_be_read(tmp_path: Path, transport: str, content: str) -> None:
+    out, table = tmp_path / "out", tmp_path / "bad.csv"
+    rehearse(out, "--transport", "memory")
+    table.write_text(content)
+    kept = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    ended = fedglmm("rehearse", STUDY, *SITES[:-1], f"--site=4_Case={table}", "--out", out, "--transport", transport)
+    assert (ended.returncode, "bad.csv: " in ended.stderr) == (2, True)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == kept
+
+
+def test_a_table_in_the_folder_that_is_emptied_stays(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    rehearse(out, "--transport", "memory")
+    table = out / "sites" / "mine.csv"
+    table.write_text("x\n1\n")
+    ended = fedglmm("rehearse", STUDY, *SITES[:-1], f"--site=4_Case={table}", "--out", out, "--transport", "memory")
+    assert (ended.returncode, table.exists(), (out / "result.json").exists()) == (2, True, True)
+    assert "mine.csv: lies in the --out folder" in ended.stderr
+
+
 def test_a_site_with_a_bad_table_is_named_with_its_reason(tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text((EXAMPLE / "sites" / "3_UK.csv").read_text().replace("1_female", "unknown"))
@@ -166,6 +197,14 @@ def test_wrong_input_ends_in_one_sentence_and_its_code(
     assert sentence in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
     assert ended.stderr.startswith("fedglmm: ")
+
+
+def test_a_draft_without_sites_is_told_so(tmp_path: Path) -> None:
+    draft = tmp_path / "draft.toml"
+    draft.write_text(STUDY.read_text().partition("[[sites]]")[0])
+    ended = fedglmm("rehearse", draft, *SITES, "--out", tmp_path / "x")
+    assert (ended.returncode, (tmp_path / "x").exists()) == (2, False)
+    assert "the study's sites: none yet, add them with `fedglmm study add-site`" in ended.stderr
 
 
 def test_study_check_says_what_a_study_is() -> None:

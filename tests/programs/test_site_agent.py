@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -39,6 +40,7 @@ from fedglmm_site.participation import Participation
 from tests.programs.conftest import SITES, draft_study
 
 ME = "1_UM"
+STUDY = b"\x01" * 32
 
 
 def new_site(study, own) -> Site:
@@ -196,14 +198,16 @@ class Dialogue:
         self.study = study.replaced(
             identities={name: (own.public_key, own.certificate) for name, own in identities.items()}
         )
-        self.design, self.identities, self.sent = design_of(self.study), identities, []
+        self.design, self.identities, self.sent, self.table = design_of(self.study), identities, [], b"the table"
 
     def join(self, folder, *asked):
         """One run of the program, which is asked in turn, and then loses the line."""
         self.left, self.coordinator = list(asked), Coordinator(terms_of(self.study))
         signing = self.identities[ME].signing
         rows = SiteRows(self.study, self.design, ME)
-        participation = Participation(self.study, self.study, rows, signing, Policy(), secrets.token_bytes, None)
+        participation = Participation(
+            self.study, self.study, rows, signing, Policy(), secrets.token_bytes, None, self.table
+        )
         participation.take_part(folder, self, lambda finished, sums: None, lambda line: None)
 
     def send(self, message):
@@ -238,13 +242,28 @@ def test_what_was_asked_in_an_earlier_session_of_the_folder_still_counts(table, 
     training = MarginalDerivatives(theta, talk.study.model.nodes, columns, tuple(described.tolist()), TRAINING)
     with pytest.raises(LinkError):
         talk.join(tmp_path, Describe(), training)
-    SeedFile(tmp_path).forget()
+    SeedFile(tmp_path, talk.study.digest).forget()
     with pytest.raises(PeerError, match="would give the validation rows alone"):
         talk.join(tmp_path, Describe(), replace(training, part=ALL))
     assert [type(message).__name__ for message in talk.sent] == [
         *("Hello", "Contribution", "Contribution"),
         *("Hello", "Contribution", "Refusal"),
     ]
+
+
+@pytest.mark.parametrize(("table_file", "is_the_same"), [(b"the table", True), (b"the table, corrected", False)])
+def test_a_copied_folder_gives_no_other_answer_under_the_same_masks(table, tmp_path, table_file, is_the_same):
+    """On another machine, or after a restore: what differs would be a patient's values, in clear."""
+    talk = Dialogue(lambda study: study.design(table, ME, "table.csv"))
+    (tmp_path / "copy").mkdir()
+    SeedFile(tmp_path, talk.study.digest).draw(secrets.token_bytes)
+    shutil.copy2(tmp_path / "session.seed", tmp_path / "copy")
+    for folder, talk.table in ((tmp_path, b"the table"), (tmp_path / "copy", table_file)):
+        with pytest.raises(LinkError):
+            talk.join(folder)
+    one, other = talk.sent
+    assert (one == other) == is_the_same
+    assert (one.mask_public_key == other.mask_public_key) == (one.nonce == other.nonce) == is_the_same
 
 
 def test_a_site_that_its_operator_stops_says_nothing_and_can_go_on(script, agent):
@@ -317,6 +336,12 @@ class TestJournal:
                 journal.append(record)
         assert path.read_bytes() == whole
 
+    def test_a_link_in_its_place_is_not_followed(self, tmp_path):
+        (tmp_path / "journal.jsonl").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(OSError, match="symbolic links"):
+            Journal(tmp_path / "journal.jsonl")
+        assert not (tmp_path / "elsewhere").exists()
+
     def test_a_line_cut_off_by_a_crash_is_left_out(self, tmp_path, record):
         path = tmp_path / "journal.jsonl"
         with Journal(path) as journal:
@@ -338,18 +363,42 @@ class TestJournal:
 
 class TestSeedFile:
     def test_is_kept_for_its_owner_only_and_read_back(self, tmp_path):
-        seed = SeedFile(tmp_path).read_or_draw(secrets.token_bytes)
+        seed = SeedFile(tmp_path, STUDY).read_or_draw(secrets.token_bytes)
         assert (tmp_path / "session.seed").stat().st_mode & 0o777 == 0o600
-        assert SeedFile(tmp_path).read_or_draw(secrets.token_bytes).content == seed.content
+        assert SeedFile(tmp_path, STUDY).read_or_draw(secrets.token_bytes).content == seed.content
+
+    def test_is_of_one_study(self, tmp_path):
+        seed = SeedFile(tmp_path, STUDY).read_or_draw(secrets.token_bytes)
+        other = SeedFile(tmp_path, bytes(32))
+        for touch in (other.refuse_other, lambda: other.read_or_draw(secrets.token_bytes)):
+            with pytest.raises(InputError, match=r"holds a session of another study \(digest 0101010101010101\)"):
+                touch()
+        assert SeedFile(tmp_path, STUDY).read_or_draw(secrets.token_bytes).content == seed.content
+        SeedFile(tmp_path, STUDY).forget()
+        assert other.read_or_draw(secrets.token_bytes).content != seed.content
 
     def test_that_others_can_read_is_refused(self, tmp_path):
-        SeedFile(tmp_path).draw(secrets.token_bytes)
+        SeedFile(tmp_path, STUDY).draw(secrets.token_bytes)
         (tmp_path / "session.seed").chmod(0o644)
         with pytest.raises(InputError, match="chmod 600"):
-            SeedFile(tmp_path).read_or_draw(secrets.token_bytes)
+            SeedFile(tmp_path, STUDY).read_or_draw(secrets.token_bytes)
+
+    @pytest.mark.parametrize("is_link", [False, True])
+    def test_is_not_written_into_what_somebody_put_in_its_place(self, tmp_path, is_link):
+        """A file that all can read, or a link to one, in a folder that others can write to."""
+        planted, theirs = tmp_path / "session.seed.new", tmp_path / "theirs"
+        theirs.write_bytes(b"")
+        theirs.chmod(0o666)
+        planted.symlink_to(theirs) if is_link else theirs.rename(planted)
+        with (theirs if is_link else planted).open("rb") as reader:
+            SeedFile(tmp_path, STUDY).draw(secrets.token_bytes)
+            assert reader.read() == b""
+        seed = tmp_path / "session.seed"
+        assert not seed.is_symlink()
+        assert seed.stat().st_mode & 0o777 == 0o600
 
     def test_is_forgotten(self, tmp_path):
-        seeds = SeedFile(tmp_path)
+        seeds = SeedFile(tmp_path, STUDY)
         first = seeds.draw(secrets.token_bytes).content
         seeds.forget()
         assert list(tmp_path.iterdir()) == []

@@ -47,6 +47,7 @@ def end(error: BaseException | None, monkeypatch: pytest.MonkeyPatch, *options: 
         (LinkError("no line"), 5),
         (PeerError("a lie"), 6),
         (PermissionError(13, "Permission denied", "out"), 2),
+        (MemoryError("patient 17"), 2),
         (ZeroDivisionError("patient 17"), 1),
         (KeyboardInterrupt(), 130),
     ],
@@ -60,6 +61,15 @@ def test_each_end_has_its_code_and_at_most_one_sentence(
     assert "patient 17" not in said
 
 
+def test_a_text_without_an_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="/dev/zero: cannot be read as a study file: it is a folder, pipe or device"):
+        shell.read_text(Path("/dev/zero"), "a study file")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(2**26 + 1)
+    with pytest.raises(InputError, match="large: is too large for a study file"):
+        shell.read_text(tmp_path / "large", "a study file")
+
+
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert end(ZeroDivisionError("x"), monkeypatch, "--debug") == 1
     assert "Traceback" in capsys.readouterr().err
@@ -70,6 +80,23 @@ def test_ctrl_c_while_a_program_loads_shows_no_traceback() -> None:
     stopped += "programs.import_module = lambda name: os.kill(os.getpid(), signal.SIGINT); programs.site()"
     ended = subprocess.run([sys.executable, "-c", stopped], capture_output=True, check=False, timeout=60)
     assert (ended.returncode, ended.stderr) == (-signal.SIGINT, b"")
+
+
+def test_ctrl_c_while_a_command_loads_its_libraries_shows_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "pandas.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from fedglmm_secure import programs; programs.fedglmm()"
+    command = [sys.executable, "-c", code, "study", "check", "study.toml"]
+    ended = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (shell.INTERRUPTED, b"")
+
+
+def test_ctrl_c_before_a_command_line_is_at_work_shows_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def app(**options: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        shell.run(app, "test")
+    assert (ended.value.code, capsys.readouterr().err) == (shell.INTERRUPTED, "")
 
 
 @pytest.mark.parametrize(
@@ -133,3 +160,19 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch
         shell.replace_text(file, "half")
     assert file.read_bytes() == b"new\r\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.toml", "study.toml"]
+
+
+def test_a_result_that_is_nested_without_end(tmp_path: Path) -> None:
+    study = shell.read_study(Path(__file__).parents[2] / "examples" / "indomethacin" / "study.toml")
+    (tmp_path / "result.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="is no result of this program"):
+        shell.refuse_other_result(tmp_path, study)
+
+
+def test_a_new_file_is_written_as_a_whole_or_not_at_all(tmp_path: Path, full_disk: FullDisk) -> None:
+    file = tmp_path / "result.json"
+    with full_disk(3), pytest.raises(OSError, match=r"File too large: '.*result\.json'"):
+        shell.replace_text(file, "whole")
+    assert list(tmp_path.iterdir()) == []
+    shell.replace_text(file, "whole")
+    assert file.read_text() == "whole"

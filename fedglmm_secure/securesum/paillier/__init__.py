@@ -4,6 +4,8 @@ Pure functions: packing numbers into plaintexts, the key and its shares, encrypt
 is an argument; nothing here sends, stores or waits.
 """
 
+from fedglmm_secure.choices import LEGACY_PAILLIER_BITS as LEGACY_BITS
+from fedglmm_secure.choices import PAILLIER_BITS as BITS
 from fedglmm_secure.securesum.paillier.encryption import (
     Blinders,
     check_ciphertexts,
@@ -14,8 +16,6 @@ from fedglmm_secure.securesum.paillier.encryption import (
     to_bytes,
 )
 from fedglmm_secure.securesum.paillier.keys import (
-    BITS,
-    LEGACY_BITS,
     KeyShare,
     PublicKey,
     deal,

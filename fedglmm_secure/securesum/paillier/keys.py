@@ -17,17 +17,13 @@ from math import factorial, lcm
 import gmpy2
 import phe
 
+from fedglmm_secure.choices import LEGACY_PAILLIER_BITS as LEGACY_BITS
+from fedglmm_secure.choices import PAILLIER_BITS as BITS
 from fedglmm_secure.errors import InputError
 from fedglmm_secure.ring import MAX_SITES
 
 Randomness = Callable[[int], bytes]
 """n -> n bytes that nobody can predict: ``secrets.token_bytes`` in the programs."""
-
-BITS = 3072
-"""128 bits of security (NIST SP 800-57 part 1, table 2)."""
-
-LEGACY_BITS = 2048
-"""112 bits of security: for those who must, and say so."""
 
 SMALL_FACTORS = gmpy2.primorial(2**16)
 """The product of the primes that nobody takes a second to find in a modulus."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -43,11 +44,12 @@ def dividing():
     yield replace(question, part=ALL)
 
 
-def redescribing():
-    """A fit that changes the pooled description after the first question about the model."""
+def redescribing(honest=1):
+    """A fit that changes the pooled description after some honest questions about the model."""
     description = tuple((yield Describe())[: len(Description.slots(DIVIDED_LAYOUT))].tolist())
     question = MarginalDerivatives((0.1, 0.0, 0.5), 1, (0, 1), description)
-    yield question
+    for _ in range(honest):
+        yield question
     yield replace(question, description=(*description[:-1], 2.0 * description[-1]))
 
 
@@ -204,6 +206,13 @@ class TestRestart:
         made = ward(fit=redescribing)
         with pytest.raises(PeerError, match="changes its pooled description"):
             after_each_reply_a_crash(made)
+
+    def test_what_it_was_told_with_a_question_that_it_has_not_answered_is_judged(self, ward):
+        """Sum 17 begins with keys: its question stands in the journal before it is answered, or refused."""
+        made = ward(fit=partial(redescribing, honest=15), **DROPOUTS)
+        with pytest.raises(PeerError, match="changes its pooled description"):
+            after_each_reply_a_crash(made)
+        assert made.sites["a"].message.number == 17
 
     def test_it_judges_what_it_owes_by_its_policy_of_now(self, ward):
         """The steward stopped it to set a stricter limit: what was let through before is no reason to answer."""

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fedglmm_secure.errors import RefusalError
-from fedglmm_secure.estimate import estimator
+from fedglmm_secure.estimate.estimator import estimator
 from fedglmm_secure.exchange import Conductor
 from fedglmm_secure.rehearsal.memory import rehearsal_copy, site_at_hand
 from fedglmm_secure.rehearsal.network import Network

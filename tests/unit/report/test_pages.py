@@ -235,7 +235,7 @@ def test_a_site_of_many_groups_has_a_small_page(rehearsal: Callable[[str], Rehea
 
 def test_a_program_that_writes_no_page_loads_no_plotting() -> None:
     code = (
-        "import sys, fedglmm_secure.commands.main, fedglmm_coordinator.main, fedglmm_site.main;"
+        "import sys, fedglmm_secure.commands.rehearsing, fedglmm_coordinator.service, fedglmm_site.joining;"
         "sys.exit(bool({'matplotlib', 'jinja2'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

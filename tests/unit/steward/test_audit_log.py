@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import random
@@ -13,9 +14,10 @@ from datetime import UTC, datetime
 import pytest
 
 from fedglmm_secure.errors import InputError, RefusalError
+from fedglmm_secure.securesum import labels
 from fedglmm_secure.securesum.messages import Contribution
 from fedglmm_secure.wire import identity
-from fedglmm_secure.wire.audit import HEAD, LOG, Subject, subject
+from fedglmm_secure.wire.audit import HEAD, LOG, Head, Subject, subject
 from fedglmm_secure.wire.messages import Ready, Wait
 from fedglmm_site import audit
 from fedglmm_site.audit import AuditLog, verify_log
@@ -182,6 +184,20 @@ class TestEveryMutationIsFound:
         other = write(tmp_path / "other", messages=1)
         log.with_name(HEAD).write_bytes(other.with_name(HEAD).read_bytes())
         assert "lines 7 to 8 are after its signed end" in self.found(log, b"".join(lines))
+
+    @pytest.mark.parametrize("count", [0, -1, True, 1.0, "1", None, [1]])
+    def test_a_signed_head_that_counts_no_lines(self, tmp_path, count):
+        """Whoever has a key can sign anything, and hand it over to be verified."""
+        signature = OWN.signing.sign(labels.AUDIT_HEAD, count, hashlib.sha256(b"").hexdigest())
+        head = Head(count, b"", OWN.signing.public_bytes, signature)
+        (tmp_path / HEAD).write_bytes(head.encode() * 2)
+        with pytest.raises(RefusalError, match="its head is damaged: no copy of it has a valid signature"):
+            verify_log(tmp_path / LOG, b"")
+
+    def test_a_head_that_is_nested_without_end(self, log, lines):
+        head = log.with_name(HEAD)
+        head.write_bytes(head.read_bytes()[: audit.COPY_BYTES] + b"[" * 100_000)
+        assert "one of the two copies in audit.head is not" in self.found(log, b"".join(lines))
 
     def test_begun_for_another_study_or_site(self, log, lines):
         for old, new in ((b"site=north", b"site=south"), (b"study=00", b"study=01")):

@@ -7,7 +7,9 @@ import pytest
 from fedglmm_secure.errors import PeerError
 from fedglmm_secure.model.covariance import Pattern
 from fedglmm_secure.model.questions import (
-    PARTS,
+    ALL,
+    TRAINING,
+    VALIDATION,
     Describe,
     HeldOutLikelihood,
     MarginalDerivatives,
@@ -52,7 +54,7 @@ def every_question(study):
     p, q = len(study.layout.columns), Pattern(study.layout.blocks).size
     columns, description, theta = tuple(range(p)), description_of(study), (0.0,) * (p + q)
     yield Describe()
-    for part in PARTS:
+    for part in (ALL, TRAINING, VALIDATION):
         yield MarginalDerivatives(theta, study.model.nodes, columns, description, part)
     yield WorkingDerivatives((0.0,) * p + (1.0,) + (0.0,) * q, columns, description)
     penalties = study.model.penalty if isinstance(study.model.penalty, tuple) else (0.0,)

@@ -257,7 +257,11 @@ class TestFiles:
         run(register, study, table)
         assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["start", "end"] * 2
 
-    @pytest.mark.parametrize("line", ["nonsense", "{}", '{"event": "end", "digest": "00"}', "[]", '{"event": "start"}'])
+    @pytest.mark.parametrize(
+        "line",
+        [*("nonsense", "{}", '{"event": "end", "digest": "00"}', "[]", '{"event": "start"}'), "[" * 100_000],
+        ids=lambda line: line[:12],
+    )
     def test_damage_is_refused(self, register, tmp_path, study, table, line):
         run(register, study, table)
         with (tmp_path / REGISTER).open("a") as file:

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from fedglmm_secure.choices import VARIABLE_TYPES
+from fedglmm_secure.commands.study import parse_type
 from fedglmm_secure.errors import InputError, TableError
 from fedglmm_secure.study import Study
 from fedglmm_secure.study.draft import Draft, Request, draft
-from fedglmm_secure.study.proposal import TYPES, outward, parse_type
+from fedglmm_secure.study.proposal import outward
 from fedglmm_secure.study.schema import Disclosure, Security
 
 ROWS = 60
@@ -239,7 +241,7 @@ def test_ends_of_ranges_are_round(ends: tuple[float, float], whole: bool, expect
 
 
 def test_type_options() -> None:
-    assert [parse_type(f"a=b={kind}") for kind in TYPES] == [("a=b", kind) for kind in TYPES]
+    assert [parse_type(f"a=b={kind}") for kind in VARIABLE_TYPES] == [("a=b", kind) for kind in VARIABLE_TYPES]
     for wrong in ("age", "=numeric", "age=", "age=date"):
         with pytest.raises(InputError, match="write NAME=TYPE"):
             parse_type(wrong)

@@ -128,7 +128,30 @@ def test_a_name_that_is_none(name: str) -> None:
         add_site(TEXT, "s", name, NORTH)
 
 
-@pytest.mark.parametrize("text", ["", "[[", "x = 1", "public_key = 1", 'name = "north"', "certificate = []"])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"certificate": NORTH["certificate"] * 2},
+        {"certificate_authority": NORTH["certificate"], "certificate_name": "*.example.org"},
+        {"certificate_name": "fit.example.org"},
+    ],
+)
+@pytest.mark.parametrize("text", [TEXT, set_coordinator(TEXT, "s", EAST)])
+def test_a_coordinator_that_is_none_is_refused_with_a_sentence(text: str, keys: dict[str, str]) -> None:
+    """Also in the place of another one: a certificate with those of its authorities is a file that people have."""
+    for replace in (False, True):
+        with pytest.raises(InputError, match=r"coordinator"):
+            set_coordinator(text, "s", keys, replace=replace)
+
+
+LONG = "public_key" + ".a" * 60_000 + " = 1"
+"""Some GB of memory, if it were read."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[[", "x = 1", "public_key = 1", 'name = "north"', "certificate = []", LONG, f"public_key = {'9' * 5000}"],
+)
 def test_another_file_is_no_public_file(text: str) -> None:
     with pytest.raises(InputError, match=r"f: is not a public\.toml"):
         parse_public(text, "f")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import time
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,3 +84,40 @@ def test_wrong_files_are_refused(name, data, sentence):
 def test_no_bytes_escape_as_another_error(name, data):
     with contextlib.suppress(TableError):
         assert len(parse_table(name, data))
+
+
+def test_a_parquet_file_that_inflates_is_refused_before_it_is_read():
+    """Its pages hold one value, and how often it comes."""
+    rows = pa.table({"a": pa.chunked_array([pa.nulls(2**24, pa.float64())] * 9)})
+    sink = io.BytesIO()
+    pq.write_table(rows, sink, compression="zstd")
+    assert len(sink.getvalue()) < 1_000_000
+    with pytest.raises(TableError, match=r"a.parquet: 150994944 rows of 1 columns may take up this machine's memory"):
+        parse_table("a.parquet", sink.getvalue())
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.binary(), pa.binary(1000)])
+def test_a_parquet_file_that_repeats_a_long_text_is_refused(monkeypatch, kind):
+    monkeypatch.setattr("fedglmm_secure.study.table.MOST_BYTES", 100_000)
+    words = pa.DictionaryArray.from_arrays(pa.array([0] * 101, pa.int32()), pa.array([b"x" * 1000], kind))
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"a": words}), sink, store_schema=False)
+    assert len(sink.getvalue()) < 10_000
+    with pytest.raises(TableError, match=r"a.parquet: .* may take up this machine's memory; save a table with fewer"):
+        parse_table("a.parquet", sink.getvalue())
+
+
+def test_text_of_parquet_is_read_as_it_was():
+    words = {"a": ["x", None, "y", "x"], "b": pd.Categorical(["u", "v", None, "u"]), "c": [b"x", b"", None, b"y"]}
+    frame = pd.DataFrame(words)
+    table, sink = pa.Table.from_pandas(frame), io.BytesIO()
+    pq.write_table(table, sink)
+    assert parse_table("a.parquet", sink.getvalue()).equals(table.to_pandas(ignore_metadata=True))
+
+
+def test_a_table_of_many_columns_is_read_in_time():
+    began = time.perf_counter()
+    names = [f"c{i}" for i in range(100_000)]
+    text = f"{','.join(names)}\n{','.join('1' * len(names))}\n"
+    assert list(parse_table("a.csv", text.encode()).columns) == names
+    assert time.perf_counter() - began < 20.0
