@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import secrets
 import stat
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,14 +19,17 @@ MOST_TEXT = 2**26
 """Bytes of a text file: a site's report on 100,000 groups has some 10 MB. It is read as a whole."""
 
 
-def read_file(path: Path, most: int = -1) -> bytes:
+def read_file(path: Path, most: int = -1, *, pipe: bool = False) -> bytes:
     """What a file holds, of a larger one the first ``most`` bytes; OSError for what is no file.
 
-    To open or read a pipe or a device may take for ever.
+    To open or read a pipe or a device may take for ever. Where a ``pipe`` will do, as for a passphrase that another
+    program writes, one that nobody has open for writing is empty.
     """
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        mode = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(mode) and not (pipe and stat.S_ISFIFO(mode)):
             raise OSError(errno.EINVAL, "it is a folder, pipe or device, and no file", str(path))
+        os.set_blocking(file.fileno(), True)
         return file.read(most)
 
 
@@ -57,7 +60,8 @@ def replace_text(path: Path, text: str) -> None:
     OSError names the file.
     """
     target = path.resolve()
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    name = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)

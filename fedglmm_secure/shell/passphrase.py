@@ -59,7 +59,7 @@ def _given(file: Path | None) -> str | None:
         return os.environ.get(VARIABLE)
     try:
         refuse_shared(named)
-        text = read_file(named, MOST_TEXT).decode()
+        text = read_file(named, MOST_TEXT, pipe=True).decode()
     except OSError as error:
         raise InputError(f"{named}: cannot be read as a passphrase: {error.strerror}; check the path") from None
     except UnicodeDecodeError:

@@ -8,6 +8,7 @@ import pty
 import select
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,18 @@ def test_a_passphrase_file_that_will_not_do(
         shell.read_identity(protected, file)
     assert sentence in str(error.value)
     assert WORDS not in str(error.value)
+
+
+def test_a_passphrase_that_another_program_writes_into_a_pipe(protected: Path) -> None:
+    """As the shell's <(command) has it; it may take a while to come."""
+    reading, writing = os.pipe()
+    late = threading.Timer(0.2, lambda: (os.write(writing, WORDS.encode() + b"\n"), os.close(writing)))
+    late.start()
+    try:
+        assert shell.read_identity(protected, Path(f"/dev/fd/{reading}"))
+    finally:
+        late.join()
+        os.close(reading)
 
 
 def test_a_program_without_a_terminal_says_what_is_missing(protected: Path, monkeypatch: pytest.MonkeyPatch) -> None:

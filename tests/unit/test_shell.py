@@ -176,3 +176,5 @@ def test_a_new_file_is_written_as_a_whole_or_not_at_all(tmp_path: Path, full_dis
     assert list(tmp_path.iterdir()) == []
     shell.replace_text(file, "whole")
     assert file.read_text() == "whole"
+    (tmp_path / "other").touch()
+    assert file.stat().st_mode == (tmp_path / "other").stat().st_mode, "a new file is for whom the umask says"
