@@ -18,6 +18,8 @@ from fedglmm_secure.study.values import MISSING
 MOST_CELLS = 2**27
 MOST_BYTES = 2**31
 """What a Parquet file may hold: as numbers in memory, 1 GiB of cells, and 2 GiB of text."""
+_VIEWED = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+"""Types of text that pyarrow does not make of a dictionary, and what says the same."""
 
 
 def parse_table(name: str, data: bytes) -> pd.DataFrame:
@@ -113,7 +115,7 @@ def _spelt_out(name: str, table: pa.Table, schema: pa.Schema) -> pa.Table:
                 size += pc.sum(pc.cast(lengths, pa.int64())).as_py() or 0
     if size > MOST_BYTES:
         raise _too_large(name, f"its text, {size} bytes,")
-    return table.cast(schema)
+    return table.cast(pa.schema([field.with_type(_VIEWED.get(field.type, field.type)) for field in schema]))
 
 
 def _too_large(name: str, what: str) -> TableError:

@@ -115,6 +115,17 @@ def test_text_of_parquet_is_read_as_it_was():
     assert parse_table("a.parquet", sink.getvalue()).equals(table.to_pandas(ignore_metadata=True))
 
 
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.binary_view(), pa.large_string(), pa.large_binary()])
+def test_text_of_any_type_is_read(kind):
+    """pyarrow makes no views of the dictionaries that text is read as."""
+    words = ["x", None, "a word that is longer than a view holds", "x"]
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"a": pa.array(words).cast(pa.binary()).cast(kind)}), sink)
+    read = parse_table("a.parquet", sink.getvalue())["a"]
+    assert read.isna().tolist() == [False, True, False, False]
+    assert [word if isinstance(word, str) else word.decode() for word in read.dropna()] == [words[0], *words[2:]]
+
+
 def test_a_table_of_many_columns_is_read_in_time():
     began = time.perf_counter()
     names = [f"c{i}" for i in range(100_000)]
