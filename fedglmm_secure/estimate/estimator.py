@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+import numpy as np
+
+from fedglmm_secure.errors import FitError
 from fedglmm_secure.estimate.linearised import fixed_point
 from fedglmm_secure.estimate.newton import Maximum, Report, Trace, describe, maximise
 from fedglmm_secure.estimate.objective import Objective
@@ -19,8 +22,19 @@ from fedglmm_secure.study import Study
 def estimator(study: Study, report: Report) -> Generator[Question, Vector, FitResult]:
     """Yields questions, is sent the sum of all sites' answers to each, returns the FitResult.
 
-    ``report`` is called with a TraceRow after each sum. Raises FitError when there is no answer to give.
+    ``report`` is called with a TraceRow after each sum. Raises FitError when there is no answer to give, and for sums
+    that no rows give, such as a site with a broken program may bring about.
     """
+    try:
+        return (yield from _fit(study, report))
+    except (np.linalg.LinAlgError, ArithmeticError) as error:
+        raise FitError(
+            "the sums are out of all range: no step follows from them; narrow the declared ranges, look for an outlier "
+            "in a covariate, or for a site whose program is another version"
+        ) from error
+
+
+def _fit(study: Study, report: Report) -> Generator[Question, Vector, FitResult]:
     trace = Trace(report)
     start = yield from describe(study.layout, trace, has_offset=study.model.offset is not None)
     if isinstance(study.model.penalty, tuple):

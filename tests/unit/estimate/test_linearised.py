@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from fedglmm_secure import Study
+from fedglmm_secure.errors import FitError
+from fedglmm_secure.estimate.estimator import estimator
 from fedglmm_secure.estimate.linearised import Course, fixed_point
 from fedglmm_secure.estimate.newton import Maximum, Trace, describe
 from fedglmm_secure.estimate.objective import Objective
@@ -64,6 +66,15 @@ def test_the_start_does_not_matter(random: str, scale: float) -> None:
     errors = np.sqrt(np.diag(np.linalg.inv(-expected.penalised.hessian)))
     assert np.abs((found.theta - expected.theta) / errors).max() < 1e-8
     assert expected.theta[-1] > 0.1
+
+
+def test_sums_that_no_rows_give_end_in_an_error_of_the_fit() -> None:
+    """They ended in "the coordinator failed (LinAlgError)", which tells the operator nothing."""
+    study, frame = counts("(1 | g)")
+    fit = estimator(study, lambda _: None)
+    question = fit.send(answer(next(fit), study.layout, study.pooled_design(frame, "counts")))
+    with pytest.raises(FitError, match="the sums are out of all range: no step follows from them"):
+        fit.send(np.zeros(len(question.slots(study.layout))))
 
 
 def course(lengths: list[float], decline: float) -> Course:
