@@ -28,6 +28,9 @@ LEAST_START = 0.1
 WORSE = 2.0
 MOST_HALVED = 3
 RUNAWAY_MOVES = 6
+LOST_CURVATURE = 1e-6
+"""Share of beta's smallest curvature below which rounds that come to rest have found nothing: weights that vanish leave
+a column without slope, too."""
 CLOSE = 0.01
 """The decrement below which rounds are accelerated: further out an estimate that runs away must be seen to do so."""
 AHEAD = 3.0
@@ -68,6 +71,8 @@ def fixed_point(objective: Objective, start: Start, asked: Asked, trace: Trace) 
         theta = trial
         course.add(theta, here, decrement)
         if course.converged(asked.tolerance, shortened=halved > 0):
+            if course.has_lost_curvature:
+                raise separation(objective, course.way)
             return Maximum(objective, theta, here, here)
         if course.runs_away():
             raise separation(objective, course.moves[-1])
@@ -98,18 +103,22 @@ def _trial(theta: Vector, step: Vector, p: int, pattern: Pattern) -> Vector:
 
 @dataclass
 class Course:
-    """The accepted rounds: the decrements, how far beta went in each, and the weights' curvature along that way."""
+    """The accepted rounds: the decrements, how far beta went in each, the weights' curvature along that way, and the
+    smallest one.
+    """
 
     columns: int
     decrements: list[float] = field(default_factory=list)
     moves: list[Vector] = field(default_factory=list)
     curvatures: list[float] = field(default_factory=list)
+    smallest: list[float] = field(default_factory=list)
     _last: Vector | None = None
 
     def add(self, theta: Vector, here: Derivatives, decrement: float) -> None:
         """One round; beta / psi are the model's own fixed effects."""
         p, beta = self.columns, theta[: self.columns] / theta[self.columns]
         self.decrements.append(decrement)
+        self.smallest.append(float(np.linalg.eigvalsh(-here.hessian[:p, :p])[0]))
         if self._last is not None:
             move = beta - self._last
             self.moves.append(move)
@@ -126,6 +135,16 @@ class Course:
         last = self.decrements[-1]
         stalled = not shortened and len(self.decrements) > 1 and last > 0.5 * self.decrements[-2]
         return last <= DISTANCE_TOLERANCE**2 / 2.0 or (last <= tolerance and stalled)
+
+    @property
+    def has_lost_curvature(self) -> bool:
+        """Whether a column of beta is known as good as not at all any more, since its rows have no weight left."""
+        return bool(self.moves) and self.smallest[-1] < LOST_CURVATURE * max(self.smallest)
+
+    @property
+    def way(self) -> Vector:
+        """How far beta has come in all rounds."""
+        return np.asarray(np.sum(self.moves, axis=0))
 
     def runs_away(self) -> bool:
         """Whether beta goes on in one direction, by steps that shorten less and less, while the curvature there falls.

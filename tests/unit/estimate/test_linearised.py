@@ -77,6 +77,26 @@ def test_sums_that_no_rows_give_end_in_an_error_of_the_fit() -> None:
         fit.send(np.zeros(len(question.slots(study.layout))))
 
 
+@pytest.mark.parametrize("seed", [4, 20])
+def test_no_fit_ends_where_a_columns_rows_have_lost_their_weight(seed: int) -> None:
+    """Accelerated, the rounds came to rest at rate ratios of e^-46 and e^-31, with errors that were no numbers."""
+    rng = np.random.default_rng(seed)
+    groups, size = int(rng.choice([6, 20, 60])), int(rng.choice([4, 10]))
+    g = np.repeat(np.arange(groups), size)
+    x, none = rng.normal(size=g.size), (rng.random(g.size) < 0.3).astype(float)
+    sd = float(rng.choice([0.0, 0.5, 2.0, 3.0, 5.0]))
+    eta = rng.choice([0.0, 2.0]) + 0.3 * x + sd * rng.normal(size=groups)[g]
+    y = np.where(none == 1.0, 0, rng.poisson(np.exp(np.clip(eta, -20.0, 12.0))))
+    count, numeric = {"type": "count", "range": [0, 10_000_000]}, {"type": "numeric", "range": [-6.0, 6.0]}
+    data = {
+        "study": {"id": "counts"},
+        "model": {"formula": "y ~ x + none + (1 | g)", "family": "poisson", "method": "pql"},
+        "variables": {"y": count, "x": numeric, "none": numeric, "g": {"type": "group"}},
+    }
+    with pytest.raises(FitError, match="the estimate of none grows"):
+        solved(Study.from_dict(data, "counts"), pd.DataFrame({"x": x, "none": none, "y": y, "g": g}), 1.0)
+
+
 def course(lengths: list[float], decline: float) -> Course:
     """Rounds of these lengths in one direction, the curvature falling to ``decline`` of itself in each."""
     result, at = Course(1), 0.0
