@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 
+from fedglmm_secure.errors import InputError
 from fedglmm_secure.wire.limits import MAX_MESSAGE_BYTES
 
 CALLS_OF_A_SITE = 8
@@ -38,7 +39,12 @@ def most_connections() -> int:
     return min(max(files - OWN_FILES, files // 2), 2**31 - 1) if files > 0 else 2**31 - 1
 
 
-def take_all_files() -> None:
-    """Let this process have as many connections open as the system allows it."""
+def take_all_files(sites: int) -> None:
+    """Let this process have as many connections open as the system allows; InputError where ``sites`` have no room."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most_connections() < sites:
+        raise InputError(
+            f"this process may have {most} files open, too few for the connections of {sites} sites; allow it "
+            f"{sites + OWN_FILES} or more (`ulimit -n`, or LimitNOFILE= of its service)"
+        )

@@ -83,8 +83,8 @@ def serve(
         raise InputError("--store FILE.sqlite is missing: where the coordinator keeps what it must not lose; add it")
     from fedglmm_coordinator.service import serve_fit  # noqa: PLC0415  loads gRPC, pandas and scipy
 
-    take_all_files()
     given, identity = shell.read_study(study), shell.read_identity(keys, passphrase_file)
+    take_all_files(len(given.sites))
     folder = out if out is not None else cast("Path", store).parent
     folder.mkdir(parents=True, exist_ok=True)
     say = shell.speaker(quiet=quiet)
