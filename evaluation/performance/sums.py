@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import threading
 import time
@@ -68,7 +69,7 @@ def sum_over_grpc(sites: int, numbers: int, protocol: str, dropouts: int = 0) ->
     names = [f"site-{i:03}" for i in range(sites)]
     own = identity.generate()
     keys = {name: identity.generate() for name in names}
-    study = _study(names, dropouts).replaced(
+    study = _study(names, dropouts, numbers).replaced(
         protocol=protocol,  # type: ignore[arg-type]
         identities={name: (key.public_key, key.certificate) for name, key in keys.items()},
         coordinator_certificate=own.certificate,
@@ -186,12 +187,21 @@ def _identity(folder: Path) -> identity.Identity:
     )
 
 
-def _study(names: list[str], dropouts: int) -> Study:
+def _study(names: list[str], dropouts: int, numbers: int) -> Study:
+    """A study with so many covariates that a sum of ``numbers`` is one of its own."""
+    covariates = [f"x{i}" for i in range(math.isqrt(2 * numbers))]
     return Study.from_dict(
         {
             "study": {"id": "bench"},
-            "model": {"formula": "y ~ 1 + (1 | site)", "family": "binomial", "max_rounds": SUMS + 1},
-            "variables": {"y": {"type": "binary", "levels": [0, 1]}},
+            "model": {
+                "formula": f"y ~ {' + '.join(covariates)} + (1 | site)",
+                "family": "binomial",
+                "max_rounds": SUMS + 1,
+            },
+            "variables": {
+                "y": {"type": "binary", "levels": [0, 1]},
+                **{name: {"type": "numeric", "range": [0.0, 1.0]} for name in covariates},
+            },
             "security": {"minimum_sites": 2, "dropouts": dropouts},
             "sites": [{"name": name} for name in names],
         },
