@@ -12,8 +12,9 @@ path of a study file does, and so do its tables as a dictionary. What goes wrong
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from fedglmm_secure.lazy import handing_on
 
 if TYPE_CHECKING:
     from fedglmm_secure.estimate import FitResult
@@ -22,20 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = ["FitResult", "Study", "fit_pooled", "rehearse"]
 
-# Imported on first use: the programs start in a fraction of a second without what they do not need.
-_HOMES = {
-    "FitResult": "fedglmm_secure.estimate",
-    "Study": "fedglmm_secure.study",
-    "fit_pooled": "fedglmm_secure.rehearsal",
-    "rehearse": "fedglmm_secure.rehearsal",
-}
+__getattr__ = handing_on(
+    __name__,
+    {
+        "FitResult": "fedglmm_secure.estimate",
+        "Study": "fedglmm_secure.study",
+        "fit_pooled": "fedglmm_secure.rehearsal",
+        "rehearse": "fedglmm_secure.rehearsal",
+    },
+)
 
 
 def __dir__() -> list[str]:
     return __all__
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -110,8 +110,8 @@ class Model:
             height, slope, curvature = part.moments.at(part.covariance(Sigma), part.units)
             value += height
             gradient[part.where] += slope
-            outward = np.tensordot(bent[part.where] / np.sum(part.units**2, axis=(1, 2)), part.units, 1)
-            hessian[np.ix_(part.where, part.where)] += curvature + change.bent(part.units, outward)
+            hessian[np.ix_(part.where, part.where)] += curvature
+            hessian[np.ix_(part.where, part.where)] += change.bent(part.units, _matrix(bent[part.where], part.units))
         return self.chart.to_theta(point, Derivatives(value, gradient, hessian))
 
 
@@ -132,13 +132,21 @@ def _parts(chart: Chart, theta: Vector, quadratic: Derivatives, groups: float) -
         a, b = np.tril_indices(size)
         units = np.zeros((len(block), size, size))
         units[np.arange(len(block)), a, b] = units[np.arange(len(block)), b, a] = 1.0
-        A = np.tensordot(slope[block] / np.sum(units**2, axis=(1, 2)), units, 1)
         J = jacobian[np.ix_(first + block, first + block)]
         directions = np.tensordot(J.T, units, 1)
         moments = Moments.of(
-            groups, Sigma[np.ix_(terms, terms)], A, directions, J.T @ curvature[np.ix_(block, block)] @ J
+            groups,
+            Sigma[np.ix_(terms, terms)],
+            _matrix(slope[block], units),
+            directions,
+            J.T @ curvature[np.ix_(block, block)] @ J,
         )
         yield Part(terms, first + block, units, moments)
+
+
+def _matrix(slope: Vector, units: Tensor) -> Matrix:
+    """The symmetric A with tr(A E) = the slope along each of the units E."""
+    return np.asarray(np.tensordot(slope / np.sum(units**2, axis=(1, 2)), units, 1))
 
 
 def climb(model: Model, radius: float) -> Step | None:

@@ -16,8 +16,6 @@ from fedglmm_secure.model.design import Matrix
 from fedglmm_secure.model.family import Family
 from fedglmm_secure.model.groups import Block
 from fedglmm_secure.model.parts import TileRows
-from fedglmm_secure.model.rows import Rows
-from fedglmm_secure.model.tiles import Tile
 from fedglmm_secure.ring import Vector
 
 STEP = 1e-8
@@ -43,15 +41,8 @@ def curvatures(block: Block, family: Family, fixed: Vector, s: Matrix, v: Matrix
     return _spot(block, family, fixed, s, v).curvature
 
 
-def scalar_modes(tile: Tile, family: Family, fixed: Matrix, sigma: float) -> Vector:
-    """The modes v^ of a tile's groups, shape (G,), at linear predictor fixed + sigma z v: the same for q = 1."""
-    rows = Rows(tile, family, sigma)
-    rows.fixed = fixed
-    return modes_of_rows(TileRows([rows], map))
-
-
 def modes_of_rows(rows: TileRows) -> Vector:
-    """As ``scalar_modes``, of rows at their linear predictor."""
+    """The modes v^ of a tile's groups, shape (G,), at linear predictor fixed + sigma z v: the same for q = 1."""
     (response,), sigma = rows.sums(lambda part: (part.response(),)), rows.sigma
 
     def spot(v: Matrix) -> _Spot:

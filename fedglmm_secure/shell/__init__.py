@@ -6,9 +6,9 @@ is imported on first use, with the libraries that it needs.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from fedglmm_secure.lazy import handing_on
 from fedglmm_secure.shell.address import parse_address
 from fedglmm_secure.shell.files import read_bytes, read_file, read_text, refuse_other_result, replace_text
 from fedglmm_secure.shell.passphrase import PassphraseFile, new_passphrase
@@ -54,21 +54,18 @@ __all__ = [
     "write_share",
 ]
 
-_HOMES = {
-    "SHARE": "fedglmm_secure.shell.study",
-    "read_identity": "fedglmm_secure.shell.keys",
-    "read_share": "fedglmm_secure.shell.study",
-    "read_study": "fedglmm_secure.shell.study",
-    "write_identity": "fedglmm_secure.shell.keys",
-    "write_share": "fedglmm_secure.shell.study",
-}
+__getattr__ = handing_on(
+    __name__,
+    {
+        "SHARE": "fedglmm_secure.shell.study",
+        "read_identity": "fedglmm_secure.shell.keys",
+        "read_share": "fedglmm_secure.shell.study",
+        "read_study": "fedglmm_secure.shell.study",
+        "write_identity": "fedglmm_secure.shell.keys",
+        "write_share": "fedglmm_secure.shell.study",
+    },
+)
 
 
 def __dir__() -> list[str]:
     return __all__
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

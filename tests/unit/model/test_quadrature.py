@@ -18,7 +18,8 @@ from fedglmm_secure.model.family import FAMILIES, Binomial
 from fedglmm_secure.model.groups import Block, blocks
 from fedglmm_secure.model.laplace import laplace_derivatives
 from fedglmm_secure.model.likelihood import log_likelihood
-from fedglmm_secure.model.modes import conditional_modes, scalar_modes
+from fedglmm_secure.model.modes import conditional_modes, modes_of_rows
+from fedglmm_secure.model.parts import TileRows
 from fedglmm_secure.model.quadrature import Rule, marginal_derivatives
 from fedglmm_secure.model.tensor import tensor_derivatives
 from fedglmm_secure.model.tiles import tiles
@@ -302,7 +303,7 @@ def test_the_modes_of_tiles_are_those_of_blocks(family: str) -> None:
     design = random_design(43, [4, 4, 9, 30], slope=True, family=family)
     block, (tile,) = whole(design), tiles(design, plain_units(design))
     beta = np.array([0.5, -1.0, 0.2])
-    v = scalar_modes(tile, FAMILIES[family], tile.offset + tile.x @ beta, 0.8)
+    v = modes_of_rows(TileRows.of(tile, FAMILIES[family], beta, 0.8, map))
     expected = conditional_modes(block, FAMILIES[family], block.offset + block.x @ beta, 0.8 * block.z)
     np.testing.assert_allclose(v, expected[:, 0], rtol=1e-12)
 
